@@ -1,0 +1,219 @@
+//! What the rules need from the world. Each method is one operation of the domain and one atomic call
+//! of the service behind it; each trait has two implementations, `aws` and `memory`, and both pass the
+//! suite in `contract`.
+
+use std::error::Error;
+use std::future::Future;
+use std::time::Duration;
+
+use crate::frame::Refusal;
+use crate::id::{ConnectionId, RoomId, UserId};
+use crate::secret::Secret;
+use crate::time::Timestamp;
+
+/// A call to a service failed, after the retries that the service's client makes.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} failed")]
+pub struct PortError {
+    /// What was attempted, for the log.
+    pub operation: &'static str,
+    /// Why it failed.
+    #[source]
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+impl PortError {
+    /// `operation` failed because of `source`.
+    pub fn new(operation: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            operation,
+            source: source.into(),
+        }
+    }
+}
+
+/// A connection that is in a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Whose connection it is.
+    pub user: UserId,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// When it connected, in whole seconds.
+    pub connected_at: Timestamp,
+}
+
+/// The longest that a row outlives its `$connect`: API Gateway ends every connection after two hours,
+/// and a row whose `$disconnect` was lost must vanish by itself.
+/// Source: <https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html>
+pub const MEMBERSHIP: Duration = Duration::from_secs(2 * 60 * 60 + 5 * 60);
+
+/// When the row of a connection stops counting: in whole seconds, as DynamoDB's TTL needs it.
+pub fn expires_at(connected_at: Timestamp) -> Timestamp {
+    Timestamp::from_secs(connected_at.as_secs()).after(MEMBERSHIP)
+}
+
+/// Continues reading a room where the page before ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageToken(pub(crate) String);
+
+/// A part of a room's members.
+#[derive(Debug, Default)]
+pub struct MemberPage {
+    /// The members, none of them expired.
+    pub members: Vec<Member>,
+    /// Where there may be more.
+    pub next: Option<PageToken>,
+}
+
+/// The Connections table: who is in which room.
+pub trait Connections: Send + Sync {
+    /// Puts a connection into a room. Joining again changes nothing.
+    fn join(
+        &self,
+        room: &RoomId,
+        member: &Member,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Takes a connection out of a room. Leaving again is no error.
+    fn leave(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+        connection: &ConnectionId,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// One page of the members of a room (of `only`, where given), in the order of their user ids.
+    /// Sees every `join` and `leave` that was answered before; leaves out who expired before `now`.
+    fn members(
+        &self,
+        room: &RoomId,
+        only: Option<&UserId>,
+        page: Option<&PageToken>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<MemberPage, PortError>> + Send;
+}
+
+/// What the Credentials table holds of a user in a room.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Credential {
+    /// The bcrypt hash of the inner token; none after a revocation.
+    pub token_hash: Option<Secret>,
+    /// What the inner token is derived from; none in a row that a backend wrote by itself.
+    pub generation: Option<String>,
+}
+
+/// Whether a conditional write was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It was.
+    Yes,
+    /// Somebody else had changed the row since it was read.
+    Conflict,
+}
+
+/// The Credentials table: who may be in which room.
+pub trait Credentials: Send + Sync {
+    /// The row of a user in a room. Sees every write that was answered before.
+    fn find(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+    ) -> impl Future<Output = Result<Option<Credential>, PortError>> + Send;
+
+    /// Replaces the row, if its generation is still `expected` (`None`: there is no row, or one
+    /// without a generation).
+    fn renew(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        expected: Option<&str>,
+        generation: &str,
+        token_hash: &Secret,
+    ) -> impl Future<Output = Result<Written, PortError>> + Send;
+
+    /// Sets a new generation and removes the hash, whatever stood there. Says whether there was a hash.
+    fn revoke(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        generation: &str,
+    ) -> impl Future<Output = Result<bool, PortError>> + Send;
+}
+
+/// How a post to a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Posted {
+    /// API Gateway took the frame.
+    Delivered,
+    /// The connection is closed, or not open yet (410).
+    Gone,
+}
+
+/// A post failed.
+#[derive(Debug, thiserror::Error)]
+#[error("posting to the connection failed")]
+pub struct PostError {
+    /// Whether it may succeed later: throttled, a server error, a timeout.
+    pub retryable: bool,
+    /// Why it failed.
+    #[source]
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+/// The sockets that API Gateway holds (`@connections`).
+pub trait Sockets: Send + Sync {
+    /// Posts one text frame to a connection, in one attempt.
+    fn post(
+        &self,
+        connection: &ConnectionId,
+        frame: &str,
+    ) -> impl Future<Output = Result<Posted, PostError>> + Send;
+
+    /// Closes a connection. Closing one that is closed is no error.
+    fn close(
+        &self,
+        connection: &ConnectionId,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// The queue that messages are published through.
+pub trait MessageQueue: Send + Sync {
+    /// Enqueues the body of one message.
+    fn enqueue(&self, body: &str) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// Where a queued message is kept that can never be delivered.
+pub trait DeadLetters: Send + Sync {
+    /// Keeps the body and the reason.
+    fn bury(
+        &self,
+        body: &str,
+        reason: &Refusal,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+macro_rules! by_reference {
+    ($port:ident { $($method:ident($($name:ident: $type:ty),*) -> $answer:ty;)* }) => {
+        impl<P: $port> $port for &P {
+            $(fn $method(&self, $($name: $type),*) -> impl Future<Output = $answer> + Send {
+                P::$method(self, $($name),*)
+            })*
+        }
+    };
+}
+
+by_reference!(Connections {
+    join(room: &RoomId, member: &Member) -> Result<(), PortError>;
+    leave(room: &RoomId, user: &UserId, connection: &ConnectionId) -> Result<(), PortError>;
+    members(room: &RoomId, only: Option<&UserId>, page: Option<&PageToken>, now: Timestamp) -> Result<MemberPage, PortError>;
+});
+by_reference!(Sockets {
+    post(connection: &ConnectionId, frame: &str) -> Result<Posted, PostError>;
+    close(connection: &ConnectionId) -> Result<(), PortError>;
+});
+by_reference!(Credentials {
+    find(user: &UserId, room: &RoomId) -> Result<Option<Credential>, PortError>;
+    renew(user: &UserId, room: &RoomId, expected: Option<&str>, generation: &str, token_hash: &Secret) -> Result<Written, PortError>;
+    revoke(user: &UserId, room: &RoomId, generation: &str) -> Result<bool, PortError>;
+});
