@@ -1,4 +1,4 @@
-"""Prepares Python, Node.js and Ruby, each with the packages of docs/snippets, under .tools/snippets.
+"""Prepares Python, Node.js and Ruby with the packages of docs/snippets, under .tools/snippets.
 
     python3 xtask/snippet_toolchains.py
 
@@ -29,6 +29,8 @@ SNIPPETS = ROOT / "docs" / "snippets"
 TOOLS = ROOT / ".tools" / "snippets"
 
 PYTHON = TOOLS / "python" / "bin" / "python"
+PYTHON_CHECK = """import bcrypt, jwt, platform
+print(f"Python {platform.python_version()}, PyJWT {jwt.__version__}")"""
 RUBY_CHECK = 'require "jwt"; require "bcrypt"; puts "Ruby #{RUBY_VERSION}, jwt #{JWT.gem_version}"'
 
 
@@ -89,7 +91,7 @@ def prepare_python(home):
         advice="Python's venv module is needed (Debian, Ubuntu: apt-get install python3-venv).",
     )
     pip("-r", SNIPPETS / "requirements.txt")
-    what = run([PYTHON, "-c", "import jwt, sys; print('Python', sys.version.split()[0] + ', PyJWT', jwt.__version__)"])
+    what = run([PYTHON, "-c", PYTHON_CHECK])
     return [PYTHON], {}, [PYTHON], what
 
 
@@ -137,7 +139,7 @@ def ruby_with_gems_from_rubygems(home):
 
 
 def ruby_from_debian(home):
-    """Unpacks Debian's packages, and those that they need and the machine lacks, without installing."""
+    """Unpacks Debian's packages, and those that they need and the machine lacks."""
     for tool in ["apt-get", "dpkg"]:
         on_path(tool)
     say("ruby: unpacking Debian's packages ruby, ruby-jwt and ruby-bcrypt")
@@ -176,7 +178,8 @@ def ruby_from_debian(home):
 
 
 def download_debian_packages(folder, options):
-    plan = apt_get("install", "--simulate", "--no-install-recommends", *options, "ruby", "ruby-jwt", "ruby-bcrypt")
+    wanted = ["ruby", "ruby-jwt", "ruby-bcrypt"]
+    plan = apt_get("install", "--simulate", "--no-install-recommends", *options, *wanted)
     # "Inst NAME (VERSION …": a new package. "Inst NAME [OLD] (VERSION …" would be an upgrade, which
     # nothing here needs.
     new = re.findall(r"^Inst (\S+) \((\S+) ", plan, re.M)
@@ -186,12 +189,13 @@ def download_debian_packages(folder, options):
 def apt_get(*arguments, cwd=None):
     # This works for any user: it takes none of apt's locks and does not switch to another user.
     private = ["--option=Debug::NoLocking=1", "--option=APT::Sandbox::User=root"]
-    return run(["apt-get", "--quiet", *private, *arguments], cwd=cwd, env={"LC_ALL": "C"}, timeout=300)
+    command = ["apt-get", "--quiet", *private, *arguments]
+    return run(command, cwd=cwd, env={"LC_ALL": "C"}, timeout=300)
 
 
 def pip(*arguments):
-    command = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    run([*command, *arguments], advice="PyPI is needed once.")
+    options = ["--quiet", "--disable-pip-version-check", "--no-input"]
+    run([PYTHON, "-m", "pip", "install", *options, *arguments], advice="PyPI is needed once.")
 
 
 def on_path(program):
