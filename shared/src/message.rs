@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::frame::{ErrorCode, Fields, Refusal};
+use crate::frame::{ErrorCode, Fields, Reference, Refusal};
 use crate::id::{InvalidId, MessageId, RoomId, UserId};
 use crate::session::Session;
 use crate::time::Timestamp;
@@ -35,25 +35,35 @@ pub struct Message {
 }
 
 impl Message {
-    /// Reads a client's request to send to its own room. `id` serves where the client gave none.
+    /// Reads a client's request to send to its own room, and the `ref` to answer it with. Its id is
+    /// the client's, or a new one.
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::InvalidMessage`], naming the field and its rule.
+    /// [`ErrorCode::InvalidJson`] or [`ErrorCode::InvalidMessage`], naming the field and its rule;
+    /// [`ErrorCode::TokenExpired`] where the connection may not send any more.
     pub fn from_client(
-        fields: &Fields<'_>,
+        frame: &str,
         session: &Session,
         sent_at: Timestamp,
-        id: impl FnOnce() -> MessageId,
-    ) -> Result<Self, Refusal> {
-        Ok(Self {
-            sender: session.user.clone(),
-            room: session.room.clone(),
-            data: data(fields)?,
-            id: optional("id", fields.id, &InvalidId::Message)?.unwrap_or_else(id),
-            sent_at,
-            to: optional("to", fields.to, &InvalidId::Name)?,
-        })
+    ) -> (Option<Reference>, Result<Self, Refusal>) {
+        let read = Fields::parse(frame).and_then(|fields| Ok((fields.reference()?, fields)));
+        let (reference, fields) = match read {
+            Ok(read) => read,
+            Err(refusal) => return (None, Err(refusal)),
+        };
+        let message = session.may_send(sent_at).and_then(|()| {
+            Ok(Self {
+                sender: session.user.clone(),
+                room: session.room.clone(),
+                data: data(&fields)?,
+                id: optional("id", fields.id, &InvalidId::Message)?
+                    .unwrap_or_else(MessageId::generate),
+                sent_at,
+                to: optional("to", fields.to, &InvalidId::Name)?,
+            })
+        });
+        (reference, message)
     }
 
     /// Reads the body of a queued message. `id` serves where the producer gave none: the queue's own
@@ -172,10 +182,7 @@ mod tests {
     }
 
     fn sent(frame: &str) -> Result<Message, Refusal> {
-        let fields = Fields::parse(frame)?;
-        Message::from_client(&fields, &session(), Timestamp::from_millis(SENT_AT), || {
-            "uuid-1".parse().unwrap()
-        })
+        Message::from_client(frame, &session(), Timestamp::from_millis(SENT_AT)).1
     }
 
     #[test]
@@ -202,15 +209,16 @@ mod tests {
             (message.sender.as_str(), message.room.as_str()),
             ("alice", "r1")
         );
-        assert_eq!(message.id.as_str(), "uuid-1");
+        assert_eq!(message.id.as_str().len(), 36, "a UUID");
     }
 
     #[test]
     fn a_client_message_keeps_its_id_through_the_queue() {
         let message =
-            sent(r#"{"action":"sendMessageToSQS","data":{"b":1,"a":2.50},"to":"bob"}"#).unwrap();
+            sent(r#"{"action":"sendMessageToSQS","data":{"b":1,"a":2.50},"id":"m-1","to":"bob"}"#)
+                .unwrap();
         let body = message.to_queue_body().unwrap();
-        insta::assert_snapshot!(body, @r#"{"user_id":"alice","room_id":"r1","data":{"b":1,"a":2.50},"id":"uuid-1","to":"bob"}"#);
+        insta::assert_snapshot!(body, @r#"{"user_id":"alice","room_id":"r1","data":{"b":1,"a":2.50},"id":"m-1","to":"bob"}"#);
         assert_eq!(
             queued(&body).unwrap().to_notification(),
             message.to_notification()
@@ -285,6 +293,23 @@ mod tests {
                 .to_queue_body()
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn a_refused_frame_keeps_its_reference() {
+        let read =
+            |frame: &str, now| Message::from_client(frame, &session(), Timestamp::from_secs(now));
+        let (reference, refused) = read(r#"{"ref":"r-1","data":1,"id":7}"#, 5);
+        assert_eq!(
+            (reference.unwrap().as_str(), refused.unwrap_err().code),
+            ("r-1", ErrorCode::InvalidMessage)
+        );
+        let (reference, refused) = read(r#"{"ref":"r-2","data":1}"#, 4_000_000_011);
+        assert_eq!(
+            (reference.unwrap().as_str(), refused.unwrap_err().code),
+            ("r-2", ErrorCode::TokenExpired)
+        );
+        assert!(read("[]", 5).0.is_none());
     }
 
     fn json() -> impl Strategy<Value = serde_json::Value> {

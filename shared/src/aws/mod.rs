@@ -5,6 +5,7 @@
 
 mod connections;
 mod credentials;
+pub mod invocation;
 mod queue;
 mod secrets;
 mod sockets;

@@ -1,0 +1,21 @@
+//! The function behind `$disconnect`.
+
+use hermes::aws::{DynamoConnections, sdk_config};
+use hermes::config::Environment;
+use hermes::telemetry;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let environment = Environment::from_process();
+    telemetry::init(&environment)?;
+    let connections = DynamoConnections::new(
+        &sdk_config(&environment)?,
+        environment.required("CONNECTIONS_TABLE")?,
+    );
+
+    run(service_fn(|event: LambdaEvent<_>| {
+        disconnect::handle(&connections, event.payload)
+    }))
+    .await
+}
