@@ -13,6 +13,9 @@ pub const LEEWAY: Duration = Duration::from_secs(10);
 pub struct Timestamp(u64);
 
 impl Timestamp {
+    /// The beginning of Unix time.
+    pub const EPOCH: Self = Self(0);
+
     /// From milliseconds since the Unix epoch, as API Gateway and SQS give them. Years past 9999,
     /// which RFC 3339 cannot write, become its end.
     pub fn from_millis(millis: u64) -> Self {
