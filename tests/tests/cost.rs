@@ -1,0 +1,213 @@
+//! What each event costs in DynamoDB, in capacity units, counted by a real engine.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use authorizer::Authorizer;
+use aws_sdk_dynamodb::types::AttributeValue;
+use hermes::claims::{TokenSigner, TokenVerifier};
+use hermes::fanout::Fanout;
+use hermes::issue::{Issuer, revoke};
+use hermes::memory::{MemoryDeadLetters, MemorySockets};
+use hermes::ports::{Connections, Member};
+use hermes::secret::{JwtSecret, Secret};
+use hermes::time::{Clock, SystemClock};
+use hermes::{ConnectionId, RoomId};
+use hermes_tests::dynamo::{Call, Dynamo};
+use hermes_tests::handshake::{Handshake, Outcome, decide};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+fn write(operation: &'static str) -> Call {
+    Call {
+        operation,
+        units: 1.0,
+        consistent: false,
+    }
+}
+
+fn secret() -> JwtSecret {
+    JwtSecret::new(Secret::new("k".repeat(64))).unwrap()
+}
+
+fn event(file: &str) -> Value {
+    let path = format!("{}/../events/{file}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(&path).expect(&path)).unwrap()
+}
+
+#[tokio::test]
+async fn the_authorizer_costs_one_get_item() {
+    let dynamo = Dynamo::start().await;
+    let issuer = Issuer::new(
+        dynamo.credentials(),
+        TokenSigner::new(&secret()),
+        Secret::new("passcode"),
+    );
+    let (alice, red) = ("alice".parse().unwrap(), "red".parse().unwrap());
+    let issued = issuer
+        .issue(&alice, &red, Duration::from_secs(60), SystemClock.now())
+        .await
+        .unwrap();
+    dynamo.calls();
+
+    let authorizer = Authorizer::new(TokenVerifier::new(&secret()), dynamo.credentials());
+    let handshake = Handshake::with_query_token(issued.jwt.expose()).to_event();
+    let one_read = [Call {
+        operation: "GetItem",
+        units: 1.0,
+        consistent: true,
+    }];
+    for _ in 0..2 {
+        assert_eq!(
+            decide(&authorizer, handshake.clone()).await,
+            Outcome::Allowed
+        );
+        assert_eq!(dynamo.calls(), one_read);
+    }
+    assert_eq!(
+        authorizer.bcrypts(),
+        1,
+        "a warm environment pays one bcrypt per user"
+    );
+
+    revoke(&dynamo.credentials(), &alice, &red).await.unwrap();
+    assert_eq!(dynamo.calls(), [write("UpdateItem")]);
+    assert_eq!(
+        decide(&authorizer, handshake.clone()).await,
+        Outcome::Denied
+    );
+    assert_eq!(dynamo.calls(), one_read);
+}
+
+#[tokio::test]
+async fn connect_and_disconnect_cost_one_write_each() {
+    let dynamo = Dynamo::start().await;
+    let connections = dynamo.connections();
+    connect::handle(
+        &connections,
+        serde_json::from_value(event("connect.json")).unwrap(),
+    )
+    .await
+    .unwrap();
+    assert_eq!(dynamo.calls(), [write("PutItem")]);
+    disconnect::handle(
+        &connections,
+        serde_json::from_value(event("disconnect.json")).unwrap(),
+    )
+    .await
+    .unwrap();
+    assert_eq!(dynamo.calls(), [write("DeleteItem")]);
+}
+
+/// 25 rows a request, as others of the table.
+async fn fill(dynamo: &Dynamo, rows: usize) {
+    use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
+    for batch in (0..rows).collect::<Vec<_>>().chunks(25) {
+        let writes = batch.iter().map(|i| {
+            let put = PutRequest::builder()
+                .item(
+                    "room_id",
+                    AttributeValue::S(format!("other-room-{}", i % 100)),
+                )
+                .item(
+                    "member",
+                    AttributeValue::S(format!("user-{i}\u{1f}connection-{i}")),
+                )
+                .item("expires_at", AttributeValue::N("4000000000".to_owned()));
+            WriteRequest::builder()
+                .put_request(put.build().unwrap())
+                .build()
+        });
+        dynamo
+            .client()
+            .batch_write_item()
+            .request_items("Connections", writes.collect())
+            .send()
+            .await
+            .unwrap();
+    }
+}
+
+/// A room of 100 members with ids of this shape, and a message to it as a client and a backend send it.
+async fn message_to_100(
+    dynamo: &Dynamo,
+    room: &RoomId,
+    user: impl Fn(usize) -> String,
+) -> Vec<Vec<Call>> {
+    let connections = dynamo.connections();
+    let sockets = MemorySockets::default();
+    for i in 0..100 {
+        // As long as the ones of API Gateway.
+        let connection: ConnectionId = format!("Zk3fGd2HliACE{i:02}=").parse().unwrap();
+        sockets.open(&connection);
+        let member = Member {
+            user: user(i).parse().unwrap(),
+            connection,
+            connected_at: SystemClock.now(),
+        };
+        connections.join(room, &member).await.unwrap();
+    }
+    dynamo.calls();
+
+    let fanout = Fanout::new(
+        &connections,
+        &sockets,
+        SystemClock,
+        NonZeroUsize::new(64).unwrap(),
+    );
+    let mut from_socket = event("send-message-socket.json");
+    from_socket["requestContext"]["authorizer"]["room_id"] = json!(room);
+    from_socket["requestContext"]["authorizer"]["user_id"] = json!(user(0));
+    let mut from_queue = event("send-message-sqs.json");
+    from_queue["Records"].as_array_mut().unwrap().truncate(1);
+    from_queue["Records"][0]["body"] = json!(json!({"room_id": room, "data": 1}).to_string());
+    let mut calls = Vec::new();
+    for event in [from_socket, from_queue] {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let before = sockets.posts();
+        let dead_letters = MemoryDeadLetters::default();
+        send_message::handle(
+            &fanout,
+            &dead_letters,
+            serde_json::from_value(event).unwrap(),
+            deadline,
+        )
+        .await;
+        assert_eq!(sockets.posts() - before, 100);
+        calls.push(dynamo.calls());
+    }
+    calls
+}
+
+/// Flaw: finds a room by scanning the whole table; cost grows with all connections.
+/// Flaw: the sender is found by a read: here it comes with the event.
+#[tokio::test]
+async fn a_message_costs_one_small_query_whatever_the_size_of_the_table() {
+    let dynamo = Dynamo::start().await;
+    let short: RoomId = "backup-finished1".parse().unwrap();
+    let uuid: RoomId = Uuid::now_v7().to_string().parse().unwrap();
+    let query = |units: f64| {
+        vec![Call {
+            operation: "Query",
+            units,
+            consistent: true,
+        }]
+    };
+
+    let with_short_ids = message_to_100(&dynamo, &short, |i| format!("user-{i:011}")).await;
+    assert_eq!(with_short_ids, [query(2.0), query(2.0)]);
+    let with_uuids = message_to_100(&dynamo, &uuid, |_| Uuid::now_v7().to_string()).await;
+    assert_eq!(with_uuids, [query(3.0), query(3.0)]);
+
+    fill(&dynamo, 10_000).await;
+    let with_short_ids = message_to_100(&dynamo, &short, |i| format!("user-{i:011}")).await;
+    assert_eq!(with_short_ids, [query(2.0), query(2.0)]);
+    let with_uuids = message_to_100(
+        &dynamo,
+        &Uuid::now_v7().to_string().parse().unwrap(),
+        |_| Uuid::now_v7().to_string(),
+    )
+    .await;
+    assert_eq!(with_uuids, [query(3.0), query(3.0)]);
+}
