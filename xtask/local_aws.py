@@ -1,7 +1,7 @@
 """The local AWS: ministack, mended in memory where it differs from AWS in what Hermes needs. It serves on GATEWAY_PORT
 until its standard input ends (whoever starts it holds the pipe, so nothing is left even when that process is killed),
 or until SIGTERM or SIGINT. It ends the functions that it started, then its process group and so itself, by SIGKILL."""
-import asyncio, contextlib, contextvars, functools, json, os, resource, shutil, signal, sys, threading, time
+import asyncio, contextlib, contextvars, json, os, resource, shutil, signal, socketserver, sys, threading, time
 from importlib.metadata import version
 
 if version("ministack") != "1.5.33":  # the mends change private parts of exactly this version
@@ -19,10 +19,11 @@ from hypercorn import asyncio as hypercorn, config  # after the environment, whi
 from ministack import app
 from ministack.services import apigateway, lambda_svc
 from ministack.services.cloudformation import provisioners
+socketserver.StreamRequestHandler.disable_nagle_algorithm = True  # the runtime API: else 40 ms for each invocation
 
 def mends(module, name):
     original = getattr(module, name)
-    return lambda mended: setattr(module, name, functools.partial(mended, original))
+    return lambda mended: setattr(module, name, lambda *args, **kwargs: mended(original, *args, **kwargs))
 
 def create_route_response(_logical_id, new, _stack):
     _, _, body = apigateway._create_route_response(new["ApiId"], new["RouteId"].rpartition("/")[2], {})
@@ -34,9 +35,8 @@ provisioners._RESOURCE_HANDLERS["AWS::ApiGatewayV2::RouteResponse"] = {
     "delete": lambda id, old: apigateway._delete_route_response(old["ApiId"], old["RouteId"].rpartition("/")[2], id)}
 
 @mends(lambda_svc, "_sqs_esm_concurrency")
-def limit(original, mapping, *args):  # a parameter of type Number is a number on AWS; as text it stops the poller
-    scaling = {name: int(value) for name, value in mapping.get("ScalingConfig", {}).items()}
-    return original({**mapping, "ScalingConfig": scaling}, *args)
+def limit(original, esm, *args):  # a parameter of type Number is a number on AWS; as text it stops the poller
+    return original({**esm, "ScalingConfig": {k: int(v) for k, v in esm.get("ScalingConfig", {}).items()}}, *args)
 
 @mends(apigateway, "run_reentrant")
 async def run(original, function, *args, thread_name=""):
