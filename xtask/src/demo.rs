@@ -1,0 +1,97 @@
+//! Shows that the stack works: what is put on the queue arrives at a listening client.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use crate::failure::{Explain, Failure};
+use crate::interrupt;
+use crate::local_aws::Endpoint;
+use crate::process::{Running, lines};
+use crate::sam::STACK;
+use crate::step::Step;
+
+/// The room and the user of the examples.
+pub(crate) const ROOM: &str = "demo";
+/// See [`ROOM`].
+pub(crate) const USER: &str = "alice";
+
+/// How long the client may take to connect, and a notification to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The `hermes` command, used on the local stack.
+pub(crate) struct Demo {
+    /// The program.
+    pub(crate) hermes: PathBuf,
+    /// Where the stack is.
+    pub(crate) endpoint: Endpoint,
+}
+
+impl Demo {
+    /// Issues a token for [`USER`] in [`ROOM`].
+    ///
+    /// # Errors
+    ///
+    /// When `hermes` fails.
+    pub(crate) fn token(&self, step: &Step<'_>, ttl: &str) -> Result<String> {
+        let issue = self.command(&[
+            "token", "issue", "--user", USER, "--room", ROOM, "--ttl", ttl,
+        ]);
+        Ok(step.capture(&issue)?.trim().to_owned())
+    }
+
+    /// Listens, publishes to the queue, and returns the line that the listener then wrote.
+    ///
+    /// # Errors
+    ///
+    /// When the notification does not arrive in time.
+    pub(crate) fn notification(&self, step: &Step<'_>) -> Result<String> {
+        let listen = self.command(&["listen", "--room", ROOM, "--user", USER]);
+        let mut listener = Running::start(&listen, Stdio::piped(), Stdio::piped())?;
+        let stdout = listener.stdout().context("no standard output")?;
+        let stderr = listener.stderr().context("no standard error")?;
+        let output = lines([Box::new(stdout), Box::new(stderr)]);
+        let mut seen = Vec::new();
+        let mut wait_for = |what: &str, text: &str| {
+            let deadline = Instant::now() + PATIENCE;
+            while Instant::now() < deadline {
+                interrupt::check()?;
+                match output.recv_timeout(Duration::from_millis(50)) {
+                    Ok(line) if line.contains(text) => return Ok(line),
+                    Ok(line) => seen.push(line),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+            }
+            let said = seen.join("\n       ");
+            Err(Failure::new(format!("{what}. `hermes listen` wrote:\n       {said}")).into())
+        };
+        wait_for("the client did not connect", "connected")?;
+        let id = SystemTime::now()
+            .duration_since(UNIX_EPOCH)?
+            .as_millis()
+            .to_string();
+        let greeting = json!({"type": "greeting", "data": format!("Hello from the queue, {id}")});
+        step.execute(&self.command(&["publish", "--room", ROOM, &greeting.to_string()]))?;
+        wait_for("the notification did not arrive", &id).advise(
+            "look for errors of send-message in the log of the local AWS, .local/up/aws.log",
+        )
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut hermes = Command::new(&self.hermes);
+        hermes.args(["--stack", STACK]).args(arguments);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("HERMES_") {
+                hermes.env_remove(name); // they would win over the stack's outputs
+            }
+        }
+        self.endpoint.set(&mut hermes);
+        hermes.env("NO_COLOR", "1");
+        hermes
+    }
+}
