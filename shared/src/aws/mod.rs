@@ -21,7 +21,7 @@ use aws_types::SdkConfig;
 pub use connections::DynamoConnections;
 pub use credentials::DynamoCredentials;
 pub use queue::{SqsDeadLetters, SqsQueue};
-pub use secrets::{jwt_secret, secret};
+pub use secrets::{jwt_secret, secret, stored_secret};
 pub use sockets::ApiGatewaySockets;
 
 use crate::config::{ConfigError, Environment};

@@ -3,6 +3,7 @@
 use aws_types::SdkConfig;
 
 use crate::config::{ConfigError, Environment};
+use crate::ports::PortError;
 use crate::secret::{JwtSecret, Secret};
 use crate::telemetry::error_chain;
 
@@ -26,17 +27,26 @@ pub async fn secret(
         name: variable.clone(),
         reason,
     };
-    let client = aws_sdk_secretsmanager::Client::new(config);
-    let output = client
+    stored_secret(config, arn)
+        .await
+        .map_err(|error| wrong(error_chain(&error)))
+}
+
+/// Reads the secret `arn` from Secrets Manager.
+///
+/// # Errors
+///
+/// [`PortError`], also where the secret is no string.
+pub async fn stored_secret(config: &SdkConfig, arn: &str) -> Result<Secret, PortError> {
+    aws_sdk_secretsmanager::Client::new(config)
         .get_secret_value()
         .secret_id(arn)
         .send()
         .await
-        .map_err(|error| wrong(error_chain(&error)))?;
-    output
+        .map_err(|error| PortError::new("reading the secret", error))?
         .secret_string
         .map(Secret::new)
-        .ok_or_else(|| wrong("the secret is no string".to_owned()))
+        .ok_or_else(|| PortError::new("reading the secret", "the secret is no string"))
 }
 
 /// Reads `JWT_SECRET`, which must be long enough to start with.

@@ -1,0 +1,89 @@
+//! The `hermes` command: what a person or a backend script does with a Hermes stack.
+
+mod commands;
+mod failure;
+mod notification;
+mod output;
+mod queue;
+mod settings;
+mod socket;
+mod tail;
+mod tokens;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use hermes::config::Environment;
+
+use crate::settings::{Settings, StackArguments};
+
+const AFTER_HELP: &str = "\
+Examples:
+  hermes --stack hermes-dev token issue --user alice --room demo
+  hermes --stack hermes-dev listen --room demo --user alice
+  hermes --stack hermes-dev publish --room demo '{\"type\":\"greeting\",\"data\":\"hello\"}'
+
+Instead of --stack, each value can be a variable, which wins over the stack's output:
+  HERMES_WEBSOCKET_URL, HERMES_CONNECTIONS_ENDPOINT, HERMES_MESSAGE_QUEUE_URL,
+  HERMES_CONNECTIONS_TABLE, HERMES_CREDENTIALS_TABLE,
+  HERMES_JWT_SECRET_ARN or HERMES_JWT_SECRET, HERMES_PASSCODE_SECRET_ARN or HERMES_PASSCODE
+Credentials and region are found as in the AWS CLI; AWS_ENDPOINT_URL leads to a local stack.
+
+Exit codes:
+  0  done
+  1  not done: refused, not found, not reachable, interrupted before the end
+  2  wrong arguments, or a setting is missing";
+
+/// Notifications from the command line: issue and revoke tokens, listen to a room, publish to it
+#[derive(Debug, Parser)]
+#[command(name = "hermes", version, after_help = AFTER_HELP, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    #[command(flatten)]
+    stack: StackArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Issue, revoke and inspect the tokens that clients connect with
+    #[command(subcommand)]
+    Token(commands::token::Token),
+    Listen(commands::listen::Listen),
+    Publish(commands::publish::Publish),
+    Completions(commands::completions::Completions),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    use commands::token::Token;
+
+    let Cli { command, stack } = Cli::parse();
+    let settings = Settings::new(stack, Environment::from_process());
+    let result = match command {
+        Command::Token(Token::Issue(command)) => command.run(&settings).await,
+        Command::Token(Token::Revoke(command)) => command.run(&settings).await,
+        Command::Token(Token::Inspect(command)) => command.run(&settings).await,
+        Command::Listen(command) => command.run(&settings).await,
+        Command::Publish(command) => command.run(&settings).await,
+        Command::Completions(command) => command.run(),
+    };
+    result.unwrap_or_else(|failure| {
+        if !failure.is_silent() {
+            output::error(&failure);
+        }
+        failure.exit_code()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,319 @@
+//! Where everything is: the `HERMES_*` variables, then the outputs of the CloudFormation stack. Only
+//! what a command asks for is looked up.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_cloudformation::types::Stack;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata as _;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use clap::Args;
+use hermes::aws::{ApiGatewaySockets, DynamoConnections, DynamoCredentials, stored_secret};
+use hermes::claims::{TokenSigner, TokenVerifier};
+use hermes::config::Environment;
+use hermes::issue::Issuer;
+use hermes::secret::{JwtSecret, Secret};
+use tokio::sync::OnceCell;
+
+use crate::failure::Failure;
+
+/// The options that say which stack is meant.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Stack")]
+pub(crate) struct StackArguments {
+    /// CloudFormation stack whose outputs say where everything is
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "HERMES_STACK",
+        hide_env_values = true
+    )]
+    stack: Option<String>,
+
+    /// AWS region of the stack; otherwise that of the environment or the profile
+    #[arg(long, global = true, value_name = "REGION")]
+    region: Option<String>,
+
+    /// Profile of ~/.aws/config whose credentials and region are used
+    #[arg(long, global = true, value_name = "PROFILE")]
+    profile: Option<String>,
+}
+
+/// One thing that a command needs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting {
+    WebSocketUrl,
+    ConnectionsEndpoint,
+    MessageQueueUrl,
+    ConnectionsTable,
+    CredentialsTable,
+    JwtSecretArn,
+    PasscodeSecretArn,
+}
+
+impl Setting {
+    /// The environment variable that says it.
+    fn variable(self) -> &'static str {
+        match self {
+            Self::WebSocketUrl => "HERMES_WEBSOCKET_URL",
+            Self::ConnectionsEndpoint => "HERMES_CONNECTIONS_ENDPOINT",
+            Self::MessageQueueUrl => "HERMES_MESSAGE_QUEUE_URL",
+            Self::ConnectionsTable => "HERMES_CONNECTIONS_TABLE",
+            Self::CredentialsTable => "HERMES_CREDENTIALS_TABLE",
+            Self::JwtSecretArn => "HERMES_JWT_SECRET_ARN",
+            Self::PasscodeSecretArn => "HERMES_PASSCODE_SECRET_ARN",
+        }
+    }
+
+    /// The output of the stack that says it.
+    fn output(self) -> &'static str {
+        match self {
+            Self::WebSocketUrl => "WebSocketUrl",
+            Self::ConnectionsEndpoint => "ConnectionsEndpoint",
+            Self::MessageQueueUrl => "MessageQueueUrl",
+            Self::ConnectionsTable => "ConnectionsTable",
+            Self::CredentialsTable => "CredentialsTable",
+            Self::JwtSecretArn => "JwtSecretArn",
+            Self::PasscodeSecretArn => "PasscodeSecretArn",
+        }
+    }
+}
+
+/// Finds settings, and makes of them what the commands work with.
+pub(crate) struct Settings {
+    arguments: StackArguments,
+    environment: Environment,
+    sdk: OnceCell<SdkConfig>,
+    outputs: OnceCell<HashMap<String, String>>,
+}
+
+impl Settings {
+    /// Settings from the command line and the environment. Nothing is looked up yet.
+    pub(crate) fn new(arguments: StackArguments, environment: Environment) -> Self {
+        Self {
+            arguments,
+            environment,
+            sdk: OnceCell::new(),
+            outputs: OnceCell::new(),
+        }
+    }
+
+    /// What all AWS clients share: credentials, region, endpoint, timeouts.
+    pub(crate) async fn sdk(&self) -> Result<&SdkConfig, Failure> {
+        let config = self.sdk.get_or_init(|| self.load_sdk()).await;
+        if config.region().is_none() {
+            return Err(Failure::usage("no AWS region is set").hint(
+                "pass --region, set AWS_REGION, or name a profile that has one (--profile)",
+            ));
+        }
+        Ok(config)
+    }
+
+    async fn load_sdk(&self) -> SdkConfig {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .operation_attempt_timeout(Duration::from_secs(10))
+            .operation_timeout(Duration::from_secs(30))
+            .build();
+        let mut loader =
+            aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
+        if let Some(region) = &self.arguments.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(profile) = &self.arguments.profile {
+            loader = loader.profile_name(profile);
+        }
+        loader.load().await
+    }
+
+    /// The value of a setting, if it is set.
+    pub(crate) async fn optional(&self, setting: Setting) -> Result<Option<String>, Failure> {
+        if let Some(value) = self.environment.optional(setting.variable()) {
+            return Ok(Some(value.to_owned()));
+        }
+        let Some(stack) = self.stack() else {
+            return Ok(None);
+        };
+        let outputs = self
+            .outputs
+            .get_or_try_init(|| self.describe(stack))
+            .await?;
+        match outputs.get(setting.output()) {
+            Some(value) => Ok(Some(value.clone())),
+            None => Err(Failure::new(format!(
+                "the stack {stack} has no output {}",
+                setting.output()
+            ))
+            .hint(format!(
+                "is it a Hermes stack whose deployment has ended? Or set {}",
+                setting.variable()
+            ))),
+        }
+    }
+
+    /// The value of a setting that the command cannot do without.
+    pub(crate) async fn required(&self, setting: Setting) -> Result<String, Failure> {
+        self.optional(setting).await?.ok_or_else(|| {
+            let instead = match setting {
+                Setting::JwtSecretArn => " or HERMES_JWT_SECRET",
+                Setting::PasscodeSecretArn => " or HERMES_PASSCODE",
+                _ => "",
+            };
+            Failure::usage(format!("{} is not known", setting.output())).hint(format!(
+                "name the stack with --stack or HERMES_STACK, or set {}{instead}",
+                setting.variable()
+            ))
+        })
+    }
+
+    fn stack(&self) -> Option<&str> {
+        self.arguments
+            .stack
+            .as_deref()
+            .filter(|name| !name.is_empty())
+    }
+
+    async fn describe(&self, name: &str) -> Result<HashMap<String, String>, Failure> {
+        let config = self.sdk().await?;
+        let region = config
+            .region()
+            .map_or_else(String::new, ToString::to_string);
+        let not_found = || {
+            Failure::new(format!("there is no stack {name} in {region}"))
+                .hint("look at --stack, --region and --profile; `sam list stack-outputs --stack-name NAME` shows a stack")
+        };
+        let answer = aws_sdk_cloudformation::Client::new(config)
+            .describe_stacks()
+            .stack_name(name)
+            .send()
+            .await
+            .map_err(|error| match error.message() {
+                // The code is ValidationError, as for any other wrong parameter.
+                Some(message) if message.contains("does not exist") => not_found(),
+                _ => Failure::aws(&format!("reading the stack {name} in {region}"), &error),
+            })?;
+        let stack = answer
+            .stacks
+            .unwrap_or_default()
+            .into_iter()
+            .next()
+            .ok_or_else(not_found)?;
+        Ok(outputs(stack))
+    }
+
+    /// The Credentials table.
+    pub(crate) async fn credentials(&self) -> Result<DynamoCredentials, Failure> {
+        let table = self.required(Setting::CredentialsTable).await?;
+        Ok(DynamoCredentials::new(self.sdk().await?, &table))
+    }
+
+    /// The Connections table.
+    pub(crate) async fn connections(&self) -> Result<DynamoConnections, Failure> {
+        let table = self.required(Setting::ConnectionsTable).await?;
+        Ok(DynamoConnections::new(self.sdk().await?, &table))
+    }
+
+    /// The sockets that API Gateway holds.
+    pub(crate) async fn sockets(&self) -> Result<ApiGatewaySockets, Failure> {
+        let endpoint = self.required(Setting::ConnectionsEndpoint).await?;
+        Ok(ApiGatewaySockets::new(self.sdk().await?, &endpoint))
+    }
+
+    /// Verifies tokens as the authorizer does.
+    pub(crate) async fn verifier(&self) -> Result<TokenVerifier, Failure> {
+        Ok(TokenVerifier::new(&self.jwt_secret().await?))
+    }
+
+    /// Issues tokens whose hashes are kept in `credentials`.
+    pub(crate) async fn issuer<C: hermes::ports::Credentials>(
+        &self,
+        credentials: C,
+    ) -> Result<Issuer<C>, Failure> {
+        let signer = TokenSigner::new(&self.jwt_secret().await?);
+        let passcode = self
+            .secret("HERMES_PASSCODE", Setting::PasscodeSecretArn)
+            .await?;
+        if passcode.expose().is_empty() {
+            return Err(Failure::new("the passcode is empty")
+                .hint("put a long random text into the secret that PasscodeSecretArn names"));
+        }
+        Ok(Issuer::new(credentials, signer, passcode))
+    }
+
+    async fn jwt_secret(&self) -> Result<JwtSecret, Failure> {
+        let secret = self
+            .secret("HERMES_JWT_SECRET", Setting::JwtSecretArn)
+            .await?;
+        JwtSecret::new(secret).map_err(|error| Failure::usage(error.to_string()))
+    }
+
+    async fn secret(&self, variable: &str, arn: Setting) -> Result<Secret, Failure> {
+        if let Some(value) = self.environment.optional(variable) {
+            return Ok(Secret::new(value));
+        }
+        let arn = self.required(arn).await?;
+        Ok(stored_secret(self.sdk().await?, &arn).await?)
+    }
+}
+
+fn outputs(stack: Stack) -> HashMap<String, String> {
+    stack
+        .outputs
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|output| Some((output.output_key?, output.output_value?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings<const N: usize>(environment: [(&str, &str); N]) -> Settings {
+        let arguments = StackArguments {
+            stack: Some(String::new()),
+            region: Some("eu-central-1".to_owned()),
+            profile: None,
+        };
+        Settings::new(arguments, Environment::from(environment))
+    }
+
+    #[tokio::test]
+    async fn a_variable_is_enough_and_a_missing_one_is_named() {
+        let settings = settings([("HERMES_MESSAGE_QUEUE_URL", "http://queue")]);
+        assert_eq!(
+            settings.required(Setting::MessageQueueUrl).await.unwrap(),
+            "http://queue"
+        );
+        assert_eq!(
+            settings
+                .required(Setting::JwtSecretArn)
+                .await
+                .unwrap_err()
+                .to_string(),
+            "JwtSecretArn is not known\n  name the stack with --stack or HERMES_STACK, \
+             or set HERMES_JWT_SECRET_ARN or HERMES_JWT_SECRET"
+        );
+        assert_eq!(
+            settings.optional(Setting::WebSocketUrl).await.unwrap(),
+            None
+        );
+    }
+
+    #[tokio::test]
+    async fn a_short_secret_is_refused_without_being_shown() {
+        let settings = settings([("HERMES_JWT_SECRET", "too short, but secret")]);
+        let Err(failure) = settings.verifier().await else {
+            panic!("it was taken")
+        };
+        let text = failure.to_string();
+        assert!(
+            text.contains("21 bytes") && !text.contains("secret, "),
+            "{text}"
+        );
+        assert!(!text.contains("too short"), "{text}");
+    }
+}
