@@ -7,6 +7,9 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
 use tracing::level_filters::LevelFilter;
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -71,19 +74,34 @@ pub fn init(environment: &Environment) -> Result<(), ConfigError> {
     let level = environment
         .parsed("LOG_LEVEL")?
         .unwrap_or(LevelFilter::INFO);
-    let json = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_span_list(false);
     // A second start in one process (tests) keeps the first one's log.
-    let _ = tracing_subscriber::registry()
-        .with(level)
-        .with(json)
-        .try_init();
+    let _ = subscriber(level, std::io::stdout).try_init();
     if let Some(stack) = environment.optional("METRICS_STACK") {
         let _ = STACK.set(stack.to_owned());
     }
     Ok(())
+}
+
+fn subscriber<W>(level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let json = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_span_list(false)
+        .with_writer(writer);
+    tracing_subscriber::registry()
+        .with(level)
+        .with(filter_fn(|event| !repeats_a_failure(event)))
+        .with(json)
+}
+
+/// The runtime logs every error that a handler returns, as an error without a word about it. Ours are
+/// in the log by then, and a refused handshake, which must be returned as one, is nothing to wake an
+/// operator for. (What it logs of a panic has the field `error`.)
+fn repeats_a_failure(event: &Metadata<'_>) -> bool {
+    event.target() == "lambda_runtime::layers::panic" && event.fields().field("error").is_none()
 }
 
 /// Writes one line with these metrics, if [`init`] was told the stack's name.
@@ -129,6 +147,7 @@ pub fn error_chain(error: &dyn Error) -> String {
 mod tests {
     use super::*;
     use crate::ports::PortError;
+    use std::sync::{Arc, Mutex};
 
     #[test]
     fn metrics_are_in_the_embedded_metric_format() {
@@ -149,6 +168,45 @@ mod tests {
         assert_eq!(
             error_chain(&error),
             "reading the room failed: connection refused"
+        );
+    }
+
+    #[test]
+    fn a_log_line_is_json_and_what_the_runtime_repeats_is_left_out() {
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        tracing::subscriber::with_default(
+            subscriber(LevelFilter::INFO, move || writer.clone()),
+            || {
+                tracing::error!(target: "lambda_runtime::layers::panic", "{:?}", "Unauthorized");
+                tracing::error!(target: "lambda_runtime::layers::panic", error = "boom", "user handler panicked");
+                tracing::debug!("too fine");
+                tracing::info!(room_id = "red", "delivered");
+            },
+        );
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let messages: Vec<_> = lines
+            .iter()
+            .map(|line| line["message"].as_str().unwrap())
+            .collect();
+        assert_eq!(messages, ["user handler panicked", "delivered"]);
+        assert_eq!(
+            (&lines[1]["level"], &lines[1]["room_id"]),
+            (&json!("INFO"), &json!("red"))
         );
     }
 

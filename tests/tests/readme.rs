@@ -1,0 +1,62 @@
+//! What the README shows is what the tests run.
+
+use std::path::Path;
+
+fn read(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    std::fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn its_programs_are_the_files_that_are_tested() {
+    let readme = read("README.md");
+    let mut shown = Vec::new();
+    for part in readme.split("<!-- docs/snippets/").skip(1) {
+        let (name, rest) = part
+            .split_once(" -->\n")
+            .expect("a marker in a line of its own");
+        let (_language, rest) = rest
+            .strip_prefix("```")
+            .and_then(|rest| rest.split_once('\n'))
+            .expect("a block");
+        let (code, _) = rest.split_once("\n```").expect("the block's end");
+        assert_eq!(
+            format!("{code}\n"),
+            read(&format!("docs/snippets/{name}")),
+            "{name} differs: copy it into the README"
+        );
+        shown.push(name.to_owned());
+    }
+    shown.sort();
+    let expected = [
+        "enqueue.mjs",
+        "enqueue.py",
+        "enqueue.rb",
+        "mint.mjs",
+        "mint.py",
+        "mint.rb",
+        "mint.rs",
+    ];
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn it_has_a_line_to_invoke_every_event() {
+    let readme = read("README.md");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join("events");
+    let mut events = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".json") && name != "env.json" {
+            assert!(
+                readme.contains(&format!("-e events/{name} ")),
+                "events/{name} has no `sam local invoke` line"
+            );
+            events += 1;
+        }
+    }
+    assert!(events >= 10);
+}
