@@ -3,4 +3,5 @@
 
 pub mod dynamo;
 pub mod handshake;
+pub mod socket;
 pub mod stack;
