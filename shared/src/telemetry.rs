@@ -64,8 +64,12 @@ impl Metric {
     }
 }
 
-/// Starts the log at `LOG_LEVEL` (`info` where it is not set) and the metrics of the stack
-/// `METRICS_STACK`. Called once, first of all.
+/// The finest level that is ever logged. At `trace` the runtime logs whole events, with the token of a
+/// handshake in them, and the SDK whole requests and answers, with the secrets in them.
+const FINEST: LevelFilter = LevelFilter::DEBUG;
+
+/// Starts the log at `LOG_LEVEL` (`info` where it is not set, `debug` where it is finer) and the metrics
+/// of the stack `METRICS_STACK`. Called once, first of all.
 ///
 /// # Errors
 ///
@@ -92,7 +96,7 @@ where
         .with_span_list(false)
         .with_writer(writer);
     tracing_subscriber::registry()
-        .with(level)
+        .with(level.min(FINEST))
         .with(filter_fn(|event| !repeats_a_failure(event)))
         .with(json)
 }
@@ -208,6 +212,15 @@ mod tests {
             (&lines[1]["level"], &lines[1]["room_id"]),
             (&json!("INFO"), &json!("red"))
         );
+    }
+
+    #[test]
+    fn nothing_is_logged_that_is_finer_than_debug() {
+        let subscriber = subscriber(LevelFilter::TRACE, std::io::sink);
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(tracing::enabled!(tracing::Level::DEBUG));
+            assert!(!tracing::enabled!(tracing::Level::TRACE));
+        });
     }
 
     #[test]
