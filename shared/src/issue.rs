@@ -197,6 +197,17 @@ mod tests {
             token("alice", "demo", "00112233445566778899aabbccddeeff"),
             "940b3f7368d2f5e81b1d75bfc3eff15d0efcbc9401c2e25882aab9be43040bf9"
         );
+        // Lengths are counted in bytes of UTF-8, in which the passcode is the key.
+        let token = inner_token(
+            &Secret::new("pässcode"),
+            &"Łukasz 🦀".parse().unwrap(),
+            &"комната/β".parse().unwrap(),
+            "00112233445566778899aabbccddeeff",
+        );
+        assert_eq!(
+            token.expose(),
+            "b7d1ed4af11457ff085e3a04b79af75594d29417429b6f838008c1452e52714f"
+        );
     }
 
     #[test]
