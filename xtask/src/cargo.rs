@@ -74,7 +74,9 @@ impl Workspace {
     ///
     /// When it does not compile.
     pub(crate) fn build_cli(&self, step: &Step<'_>) -> Result<PathBuf> {
-        step.execute(&self.cargo(["build", "--package", "hermes-cli"]))?;
+        // With the features that the whole workspace asks for: alone it would have some fewer, and
+        // `cargo test --workspace` would compile most dependencies once more.
+        step.execute(&self.cargo(["build", "--workspace", "--bin", "hermes"]))?;
         Ok(self.cli())
     }
 

@@ -65,7 +65,8 @@ fn main() -> ExitCode {
             ExitCode::from(130) // as a shell reports a program that Ctrl-C ended
         }
         Err(error) => {
-            if !error.is::<failure::Reported>() {
+            let shown = error.is::<failure::Reported>() || error.is::<interrupt::Interrupted>();
+            if !shown {
                 eprintln!("{}", failure::Failure::from(error));
             }
             ExitCode::FAILURE

@@ -117,6 +117,7 @@ impl Sam<'_> {
         sam.current_dir(&self.workspace.root)
             .env("PATH", self.venv.path());
         sam.env("SAM_CLI_TELEMETRY", "0");
+        sam.env("SAM_CLI_POLL_DELAY", "0.3"); // seconds; the default of 5 spares AWS, which this is not
         sam
     }
 }

@@ -12,7 +12,7 @@ use console::{Term, style, truncate_str};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::{Failure, Reported, tail};
-use crate::interrupt::Interrupted;
+use crate::interrupt::{self, Interrupted};
 use crate::process::{Running, describe, lines};
 
 /// How often the last line of a running step's log is shown.
@@ -84,6 +84,7 @@ impl Steps {
         name: &str,
         work: impl FnOnce(&Step<'_>) -> Result<T>,
     ) -> Result<T> {
+        interrupt::check()?;
         let started = Instant::now();
         let bar = self.display.add(ProgressBar::new_spinner());
         bar.set_style(spinner());
@@ -268,7 +269,7 @@ impl Step<'_> {
 }
 
 fn spinner() -> ProgressStyle {
-    let template = "{spinner} {prefix} … {elapsed:.cyan} {wide_msg:.dim}";
+    let template = "{spinner} {prefix} … {elapsed:.cyan} {msg:.dim}";
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 

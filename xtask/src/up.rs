@@ -64,7 +64,7 @@ impl Up {
         let show = deploy_and_show(workspace, &steps, &sam, endpoint, &log)?;
         claim.write(endpoint, true)?;
         if !self.once {
-            eprintln!("{show}");
+            println!("{show}");
             eprintln!("Press Ctrl-C to stop, or run `cargo xtask down` elsewhere.");
             wait(&mut aws)?;
         }
@@ -94,7 +94,7 @@ impl Up {
         let log = workspace.local("up").join("aws.log");
         let show = deploy_and_show(workspace, &steps, &sam, endpoint, &log)?;
         if !self.once {
-            eprintln!("{show}");
+            println!("{show}");
         }
         eprintln!("It goes on running; `cargo xtask down` ends it.");
         Ok(())
