@@ -36,6 +36,7 @@ pub struct Call {
 /// The engine with the tables `Connections` and `Credentials`, and the calls made to it.
 pub struct Dynamo {
     client: Client,
+    endpoint: String,
     meter: Meter,
 }
 
@@ -54,14 +55,23 @@ impl Dynamo {
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .endpoint_url(endpoint)
+            .endpoint_url(&endpoint)
             .interceptor(meter.clone())
             .build();
         let client = Client::from_conf(config);
         create_table(&client, "Connections", "room_id", "member").await;
         create_table(&client, "Credentials", "user_id", "room_id").await;
         meter.take();
-        Self { client, meter }
+        Self {
+            client,
+            endpoint,
+            meter,
+        }
+    }
+
+    /// Where it answers, for other processes.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// The client, for what the ports do not do.
