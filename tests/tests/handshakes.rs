@@ -547,6 +547,7 @@ async fn the_table_would_see_an_authorizer_that_allows() {
     }
 }
 
+/// Flaw: bcrypt before nothing cheaper.
 #[tokio::test]
 async fn no_hostile_token_is_allowed_in_either_place() {
     let tokens = hostile_tokens();

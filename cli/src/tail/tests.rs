@@ -143,6 +143,7 @@ async fn a_lost_connection_is_opened_again() {
     assert_eq!(shown(&ids), ["m-1", "m-2"]);
 }
 
+/// Flaw: no backoff, no error handler.
 #[tokio::test]
 async fn a_busy_server_is_asked_again_and_a_refusal_is_final() {
     let (server, url) = Server::start().await;

@@ -170,7 +170,6 @@ async fn a_client_message_through_the_queue_keeps_its_id_and_its_sender() {
 }
 
 /// Flaw: one object shared and changed by all posts.
-/// Flaw: unlimited parallel posts.
 #[tokio::test]
 async fn many_messages_at_once_arrive_whole_and_once_each() {
     const EACH: usize = 20;
