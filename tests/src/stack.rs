@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use aws_sdk_cloudformation::types::{Capability, StackStatus, TemplateStage};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{Message as Received, SendMessageBatchRequestEntry};
 use aws_types::SdkConfig;
@@ -18,7 +19,7 @@ use hermes::secret::{JwtSecret, Secret};
 use hermes::telemetry::error_chain;
 use hermes::time::{Clock, SystemClock};
 use hermes::{RoomId, UserId};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
@@ -26,7 +27,7 @@ use crate::socket::{Socket, TokenPlace};
 
 /// How long a test waits for what must come: far longer than it ever takes, also on a busy machine
 /// that starts each function for the first time.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long the tokens of tests are good.
 const TTL: Duration = Duration::from_secs(600);
@@ -61,28 +62,57 @@ impl Stack {
         let name = environment
             .optional("HERMES_STACK")
             .unwrap_or("hermes-local");
-        let described = aws_sdk_cloudformation::Client::new(&config)
-            .describe_stacks()
-            .stack_name(name)
+        let found = describe(&config, name).await;
+        found
+            .unwrap_or_else(|error| panic!("no stack {name} ({error}): {ADVICE}"))
+            .1
+    }
+
+    /// Makes a stack of the test's own, where this one is.
+    pub async fn create(&self, template: &Value) -> Self {
+        let name = format!("hermes-tests-{}", Uuid::now_v7());
+        let create = aws_sdk_cloudformation::Client::new(&self.config).create_stack();
+        let create = create.stack_name(&name).template_body(template.to_string());
+        let create = create.capabilities(Capability::CapabilityIam);
+        create
             .send()
             .await
-            .unwrap_or_else(|error| panic!("no stack {name} ({}): {ADVICE}", error_chain(&error)));
-        let [stack] = described.stacks() else {
-            panic!("not one stack {name}: {ADVICE}");
+            .expect("CloudFormation takes the template");
+        let created = async {
+            loop {
+                match describe(&self.config, &name).await.expect("it is there") {
+                    (StackStatus::CreateInProgress, _) => tokio::task::yield_now().await,
+                    (StackStatus::CreateComplete, stack) => return stack,
+                    (status, _) => panic!("{name}: {status}"),
+                }
+            }
         };
-        let outputs = stack.outputs().iter().filter_map(|output| {
-            Some((
-                output.output_key()?.to_owned(),
-                output.output_value()?.to_owned(),
-            ))
-        });
-        Self {
-            name: name.to_owned(),
-            outputs: outputs.collect(),
-            dynamodb: aws_sdk_dynamodb::Client::new(&config),
-            sqs: aws_sdk_sqs::Client::new(&config),
-            config,
-        }
+        timeout(PATIENCE, created).await.expect("the stack is made")
+    }
+
+    /// Deletes a stack that a test made.
+    pub async fn delete(self) {
+        let delete = aws_sdk_cloudformation::Client::new(&self.config).delete_stack();
+        delete
+            .stack_name(&self.name)
+            .send()
+            .await
+            .expect("it is deleted");
+    }
+
+    /// The resources of the deployed template, after the SAM transform.
+    pub async fn resources(&self) -> Map<String, Value> {
+        let template = aws_sdk_cloudformation::Client::new(&self.config).get_template();
+        let template = template
+            .stack_name(&self.name)
+            .template_stage(TemplateStage::Processed);
+        let template = template
+            .send()
+            .await
+            .expect("CloudFormation keeps it")
+            .template_body;
+        let mut template: Value = serde_json::from_str(&template.expect("a body")).expect("JSON");
+        serde_json::from_value(template["Resources"].take()).expect("an object")
     }
 
     /// An output of the stack.
@@ -218,6 +248,34 @@ impl Stack {
         }
         panic!("no dead letter with {mark} came");
     }
+}
+
+/// The stack and how far it is; or why there is none.
+async fn describe(config: &SdkConfig, name: &str) -> Result<(StackStatus, Stack), String> {
+    let describe = aws_sdk_cloudformation::Client::new(config).describe_stacks();
+    let described = describe
+        .stack_name(name)
+        .send()
+        .await
+        .map_err(|error| error_chain(&error))?;
+    let [stack] = described.stacks() else {
+        return Err("not one of this name".to_owned());
+    };
+    let outputs = stack.outputs().iter().filter_map(|output| {
+        Some((
+            output.output_key()?.to_owned(),
+            output.output_value()?.to_owned(),
+        ))
+    });
+    let found = Stack {
+        config: config.clone(),
+        name: name.to_owned(),
+        outputs: outputs.collect(),
+        dynamodb: aws_sdk_dynamodb::Client::new(config),
+        sqs: aws_sdk_sqs::Client::new(config),
+    };
+    let status = stack.stack_status().cloned();
+    Ok((status.ok_or("without a status")?, found))
 }
 
 /// A room of one test.

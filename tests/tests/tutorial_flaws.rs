@@ -2,12 +2,9 @@
 //! process can be shown not to have. The others are named, by `Flaw:`, at tests of the part that does
 //! not have them.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_sdk_cloudformation::types::TemplateStage;
 use hermes::UserId;
 use hermes::claims::TokenSigner;
 use hermes::issue::Issuer;
@@ -28,19 +25,6 @@ const FUNCTIONS: [&str; 6] = [
     "Default",
 ];
 
-/// The resources of the deployed template, after the SAM transform.
-async fn resources() -> Map<String, Value> {
-    let stack = Stack::find().await;
-    let client = aws_sdk_cloudformation::Client::new(&stack.config);
-    let template = client
-        .get_template()
-        .stack_name(&stack.name)
-        .template_stage(TemplateStage::Processed);
-    let template = template.send().await.unwrap().template_body.unwrap();
-    let mut template: Value = serde_json::from_str(&template).unwrap();
-    serde_json::from_value(template["Resources"].take()).unwrap()
-}
-
 fn of_type<'a>(resources: &'a Map<String, Value>, of: &str) -> BTreeMap<&'a str, &'a Value> {
     let resources = resources
         .iter()
@@ -58,7 +42,7 @@ fn arn(resource: &str) -> Value {
 /// ARNs; no policy at all for two functions.
 #[tokio::test]
 async fn each_function_has_a_role_of_its_own_that_allows_exactly_what_it_does() {
-    let resources = resources().await;
+    let resources = Stack::find().await.resources().await;
     let functions = of_type(&resources, "AWS::Lambda::Function");
     let roles = of_type(&resources, "AWS::IAM::Role");
     assert!(
@@ -152,7 +136,7 @@ async fn each_function_has_a_role_of_its_own_that_allows_exactly_what_it_does() 
 #[tokio::test]
 async fn no_secret_is_in_the_environment_or_in_the_template() {
     let stack = Stack::find().await;
-    let resources = resources().await;
+    let resources = stack.resources().await;
     let text = Value::Object(resources.clone()).to_string();
     for secret in [stack.jwt_secret().await, stack.passcode().await] {
         assert!(secret.expose().len() >= 64, "made by the stack");
@@ -177,7 +161,7 @@ async fn no_secret_is_in_the_environment_or_in_the_template() {
 /// Flaw: the table has no expiry: a lost `$disconnect` leaves a row for ever.
 #[tokio::test]
 async fn dynamodb_deletes_what_connect_wrote() {
-    let resources = resources().await;
+    let resources = Stack::find().await.resources().await;
     let tables = of_type(&resources, "AWS::DynamoDB::Table");
     let ttl = json!({"AttributeName": "expires_at", "Enabled": true});
     assert_eq!(tables["ConnectionsTable"]["TimeToLiveSpecification"], ttl);
@@ -190,7 +174,7 @@ async fn dynamodb_deletes_what_connect_wrote() {
 /// Flaw: answers 500 to SQS, which means success there.
 #[tokio::test]
 async fn sqs_is_told_which_records_failed() {
-    let resources = resources().await;
+    let resources = Stack::find().await.resources().await;
     let sources = of_type(&resources, "AWS::Lambda::EventSourceMapping");
     let source = sources["SendMessageFunctionMessages"];
     assert_eq!(

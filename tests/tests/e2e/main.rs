@@ -5,6 +5,7 @@
 
 mod connect;
 mod existing;
+mod failures;
 mod members;
 mod messages;
 mod permissions;

@@ -3,7 +3,6 @@
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_cloudformation::types::Capability;
 use aws_types::SdkConfig;
 use hermes::aws::{
     ApiGatewaySockets, DynamoConnections, DynamoCredentials, SqsQueue, stored_secret,
@@ -11,10 +10,8 @@ use hermes::aws::{
 use hermes::ports::{Connections, Credentials as _, MessageQueue, PortError, Sockets};
 use hermes::telemetry::error_chain;
 use hermes::time::{Clock, SystemClock};
-use hermes_tests::stack::{PATIENCE, Room, Stack};
+use hermes_tests::stack::{Room, Stack};
 use serde_json::json;
-use tokio::time::timeout;
-use uuid::Uuid;
 
 fn with_credentials(stack: &Stack, credentials: Credentials) -> SdkConfig {
     let provider = SharedCredentialsProvider::new(credentials);
@@ -109,8 +106,8 @@ async fn a_role_can_do_what_its_policy_says_and_nothing_else() {
     let stack = Stack::find().await;
     let room = stack.room();
     let mut alice = room.join("alice").await;
-    let role = Role::that_may_enqueue(&stack).await;
-    let config = with_credentials(&stack, role.credentials().await);
+    let role = role_that_may_enqueue(&stack).await;
+    let config = with_credentials(&stack, assume(&stack, role.output("Role")).await);
 
     for (what, tried) in try_everything(&stack, &config, &room).await {
         let error = error_chain(&tried.expect_err(what)).to_lowercase();
@@ -126,98 +123,48 @@ async fn a_role_can_do_what_its_policy_says_and_nothing_else() {
     role.delete().await;
 }
 
-/// A role of this test, in a stack of its own.
-struct Role<'a> {
-    of: &'a Stack,
-    cloudformation: aws_sdk_cloudformation::Client,
-    stack: String,
+/// A role that may put messages on the queue, in a stack of its own.
+async fn role_that_may_enqueue(stack: &Stack) -> Stack {
+    let queue = stack
+        .sqs()
+        .get_queue_attributes()
+        .queue_url(stack.output("MessageQueueUrl"));
+    let queue = queue
+        .attribute_names("QueueArn".into())
+        .send()
+        .await
+        .unwrap();
+    let queue = queue
+        .attributes
+        .unwrap()
+        .remove(&"QueueArn".into())
+        .unwrap();
+    let template = json!({
+        "Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": {
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [{
+                "Effect": "Allow",
+                "Principal": {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}},
+                "Action": "sts:AssumeRole",
+            }]},
+            "Policies": [{"PolicyName": "enqueue", "PolicyDocument": {"Version": "2012-10-17", "Statement": [
+                {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue},
+            ]}}],
+        }}},
+        "Outputs": {"Role": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}}},
+    });
+    stack.create(&template).await
 }
 
-impl<'a> Role<'a> {
-    async fn that_may_enqueue(of: &'a Stack) -> Self {
-        let queue = of
-            .sqs()
-            .get_queue_attributes()
-            .queue_url(of.output("MessageQueueUrl"));
-        let queue = queue
-            .attribute_names("QueueArn".into())
-            .send()
-            .await
-            .unwrap();
-        let queue = queue
-            .attributes
-            .unwrap()
-            .remove(&"QueueArn".into())
-            .unwrap();
-        let template = json!({
-            "Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": {
-                "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [{
-                    "Effect": "Allow",
-                    "Principal": {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}},
-                    "Action": "sts:AssumeRole",
-                }]},
-                "Policies": [{"PolicyName": "enqueue", "PolicyDocument": {"Version": "2012-10-17", "Statement": [
-                    {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue},
-                ]}}],
-            }}},
-            "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}}},
-        });
-        let cloudformation = aws_sdk_cloudformation::Client::new(&of.config);
-        let stack = format!("hermes-tests-{}", Uuid::now_v7());
-        let create = cloudformation
-            .create_stack()
-            .stack_name(&stack)
-            .template_body(template.to_string());
-        create
-            .capabilities(Capability::CapabilityIam)
-            .send()
-            .await
-            .unwrap();
-        Self {
-            of,
-            cloudformation,
-            stack,
-        }
-    }
-
-    async fn arn(&self) -> String {
-        loop {
-            let described = self
-                .cloudformation
-                .describe_stacks()
-                .stack_name(&self.stack)
-                .send()
-                .await;
-            let described = described.unwrap();
-            let outputs = described.stacks()[0].outputs();
-            if let [arn] = outputs {
-                return arn.output_value().unwrap().to_owned();
-            }
-        }
-    }
-
-    async fn credentials(&self) -> Credentials {
-        let arn = timeout(PATIENCE, self.arn())
-            .await
-            .expect("the role is made");
-        let sts = aws_sdk_sts::Client::new(&self.of.config);
-        let assume = sts.assume_role().role_arn(arn).role_session_name("tests");
-        let given = assume.send().await.unwrap().credentials.unwrap();
-        Credentials::new(
-            given.access_key_id,
-            given.secret_access_key,
-            Some(given.session_token),
-            None,
-            "assumed",
-        )
-    }
-
-    async fn delete(self) {
-        self.cloudformation
-            .delete_stack()
-            .stack_name(&self.stack)
-            .send()
-            .await
-            .unwrap();
-    }
+async fn assume(stack: &Stack, role: &str) -> Credentials {
+    let sts = aws_sdk_sts::Client::new(&stack.config);
+    let assume = sts.assume_role().role_arn(role).role_session_name("tests");
+    let given = assume.send().await.unwrap().credentials.unwrap();
+    let token = Some(given.session_token);
+    Credentials::new(
+        given.access_key_id,
+        given.secret_access_key,
+        token,
+        None,
+        "assumed",
+    )
 }
