@@ -107,7 +107,7 @@ impl UserId {
 }
 
 impl MessageId {
-    /// A new id that sorts by the time of its making (UUIDv7, RFC 9562 §5.7).
+    /// A new id that sorts by the time of its making (`UUIDv7`, RFC 9562 §5.7).
     pub fn generate() -> Self {
         Self(uuid::Uuid::now_v7().to_string())
     }

@@ -1,4 +1,8 @@
 //! The ports in memory, for tests and the simulation.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a lock is poisoned only after a test has failed already"
+)]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;

@@ -1,4 +1,5 @@
 //! Issuing and revoking, over the Credentials table in memory.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::time::Duration;
 

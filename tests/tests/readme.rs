@@ -1,4 +1,5 @@
 //! What the README shows is what the tests run.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::path::Path;
 

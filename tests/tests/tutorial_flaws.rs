@@ -1,6 +1,7 @@
 //! Flaws of the design that Hermes grew from, which only the deployed stack or a release function as a
 //! process can be shown not to have. The others are named, by `Flaw:`, at tests of the part that does
 //! not have them.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

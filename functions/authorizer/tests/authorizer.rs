@@ -1,4 +1,5 @@
 //! The authorizer, with the events of `events/`. (Hostile tokens: `tests/tests/handshakes.rs`.)
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use authorizer::{Authorizer, Decision, NoDecision};
 use hermes::claims::TokenVerifier;

@@ -1,4 +1,5 @@
 //! `$connect`, with the events of `events/`.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use hermes::memory::MemoryConnections;

@@ -1,4 +1,5 @@
 //! `ping` and `$default`, with the events of `events/`.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
 //! `sendMessageToSQS`, with the event of `events/`.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use hermes::memory::MemoryQueue;
 use hermes::ports::{MessageQueue, PortError};

@@ -29,7 +29,7 @@ pub enum Response {
     /// The records that SQS must deliver again.
     Queue(SqsBatchResponse),
     /// The answer frame.
-    Route(ApiGatewayProxyResponse),
+    Route(Box<ApiGatewayProxyResponse>),
 }
 
 /// Handles one event. Begins nothing after `deadline`.
@@ -43,6 +43,8 @@ pub async fn handle<C: Connections, S: Sockets, K: Clock>(
         Event::Queue(batch) => {
             Response::Queue(queue::handle(fanout, dead_letters, batch, deadline).await)
         }
-        Event::Route(frame) => Response::Route(route::handle(fanout, &frame, deadline).await),
+        Event::Route(frame) => {
+            Response::Route(Box::new(route::handle(fanout, &frame, deadline).await))
+        }
     }
 }
