@@ -63,7 +63,7 @@ impl<C: Credentials> Issuer<C> {
     }
 
     /// A token for `user` in `room` that expires `ttl` after `now`. Issuing again leaves earlier
-    /// tokens good (a second tab works) until [`Self::revoke`].
+    /// tokens good (a second tab works) until [`revoke`].
     ///
     /// # Errors
     ///
