@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hermes::fanout::{Delivery, Fanout, FanoutError, OPENING_GRACE};
+use hermes::fanout::{Delivery, Fanout, OPENING_GRACE};
 use hermes::memory::{ManualClock, MemoryConnections, MemorySockets};
 use hermes::ports::{Connections, Member, MemberPage, PageToken, PortError};
 use hermes::{ConnectionId, Message, RoomId, Timestamp, UserId};

@@ -24,7 +24,7 @@ pub async fn handle(
         Ok(message) => enqueue(queue, message).await,
         Err(refusal) => Err(refusal),
     };
-    let answer = answer.map_or_else(Answer::Error, |id| Answer::Ack { id });
+    let answer = answer.map_or_else(Answer::Error, |id| Answer::Ack { id, place: None });
     respond(&answer, reference.as_ref())
 }
 
