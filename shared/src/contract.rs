@@ -292,7 +292,7 @@ pub async fn log(store: &impl Log) {
 
     // An empty stream.
     assert_eq!(store.head(&stream, now).await.expect("readable"), None);
-    let page = store.read(&stream, 0, now).await.expect("readable");
+    let page = store.read(&stream, &at(0), now).await.expect("readable");
     assert!(page.entries.is_empty() && page.head.is_none() && page.ended);
     assert!(
         store
@@ -301,7 +301,10 @@ pub async fn log(store: &impl Log) {
             .expect("readable")
             .ended
     );
-    assert_eq!(store.find(&stream, 1, now).await.expect("readable"), None);
+    assert_eq!(
+        store.find(&stream, &at(1), now).await.expect("readable"),
+        None
+    );
 
     // Messages are appended behind the head that the writer saw, and behind no other.
     let append = async |head: Option<Position>, drafts: Vec<Draft<'_>>, now: Timestamp| {
@@ -362,12 +365,12 @@ pub async fn log(store: &impl Log) {
         notification: notification.clone(),
         appended_at: now,
     };
-    let page = store.read(&stream, 1, now).await.expect("readable");
+    let page = store.read(&stream, &at(1), now).await.expect("readable");
     assert_eq!(
         (page.entries, page.head, page.ended),
         (vec![entry(2), entry(3), entry(4)], Some(at(4)), true)
     );
-    let page = store.read(&stream, 4, now).await.expect("readable");
+    let page = store.read(&stream, &at(4), now).await.expect("readable");
     assert_eq!(
         (page.entries, page.head, page.ended),
         (vec![], Some(at(4)), true)
@@ -376,12 +379,12 @@ pub async fn log(store: &impl Log) {
     assert_eq!(page.entries, [entry(4), entry(3), entry(2), entry(1)]);
     assert_eq!((page.head, page.ended), (Some(at(4)), true));
     let page = store
-        .read_back(&stream, Some(3), now)
+        .read_back(&stream, Some(&at(3)), now)
         .await
         .expect("readable");
     assert_eq!((page.entries, page.head), (vec![entry(2), entry(1)], None));
     assert_eq!(
-        store.find(&stream, 3, now).await.expect("readable"),
+        store.find(&stream, &at(3), now).await.expect("readable"),
         Some(entry(3))
     );
 
@@ -397,7 +400,10 @@ pub async fn log(store: &impl Log) {
     let mut read = Vec::new();
     loop {
         let after = read.last().map_or(0, |entry: &Entry| entry.position.offset);
-        let page = store.read(&stream, after, now).await.expect("readable");
+        let page = store
+            .read(&stream, &at(after), now)
+            .await
+            .expect("readable");
         read.extend(page.entries);
         assert_eq!(
             page.head.is_some(),
@@ -449,13 +455,16 @@ pub async fn log(store: &impl Log) {
     assert_eq!(store.head(&stream, until).await.expect("readable"), None);
     assert!(
         store
-            .read(&stream, 0, until)
+            .read(&stream, &at(0), until)
             .await
             .expect("readable")
             .entries
             .is_empty()
     );
-    assert_eq!(store.find(&stream, 1, until).await.expect("readable"), None);
+    assert_eq!(
+        store.find(&stream, &at(1), until).await.expect("readable"),
+        None
+    );
     let later = until.after(Duration::from_secs(3600));
     let second = Epoch::generate();
     let drafts = [draft(&alice, 0)];
@@ -464,7 +473,11 @@ pub async fn log(store: &impl Log) {
         .await
         .expect("writable");
     assert_eq!(appended, Appended::Done);
-    let page = store.read(&stream, 0, until).await.expect("readable");
+    let begin = Position {
+        epoch: second.clone(),
+        offset: 0,
+    };
+    let page = store.read(&stream, &begin, until).await.expect("readable");
     assert_eq!(
         page.entries[0].position,
         Position {

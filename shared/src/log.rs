@@ -273,7 +273,7 @@ impl<L: Log> History<L> {
                     }
                     Appended::Known(known) => {
                         for (batch_index, position) in known {
-                            let stored = self.log.find(stream, position.offset, now).await?;
+                            let stored = self.log.find(stream, &position, now).await?;
                             let stored = stored.map(|entry| entry.notification);
                             positions[pending[batch_index]] = Some(Placed { position, stored });
                         }
@@ -317,14 +317,16 @@ impl<L: Log> History<L> {
         seen: &Position,
         now: Timestamp,
     ) -> Result<Recovered, PortError> {
-        let page = self.log.read(stream, seen.offset, now).await?;
+        let page = self.log.read(stream, seen, now).await?;
         let mut recovered = Recovered::new(stream.kind());
         let mut last = seen.clone();
         let mut full = false;
-        for entry in &page.entries {
-            let follows =
-                entry.position.epoch == last.epoch && entry.position.offset == last.offset + 1;
-            if !follows {
+        for entry in page
+            .entries
+            .iter()
+            .filter(|entry| entry.position.epoch == seen.epoch)
+        {
+            if entry.position.offset != last.offset + 1 {
                 return self.incomplete(stream, now).await;
             }
             if !recovered.push(entry) {
@@ -343,8 +345,9 @@ impl<L: Log> History<L> {
             }
             Some(head) if head.epoch != last.epoch => return self.incomplete(stream, now).await,
             Some(head) => (recovered.head, recovered.more) = (Some(head), true),
-            // The end of the stream, of which there is no head: it is lost, or there never was one.
-            None if page.ended => return self.incomplete(stream, now).await,
+            // The end of the stream, of which there is no head: it is lost, or there never was one. Or a
+            // page of other epochs only.
+            None if page.ended || last == *seen => return self.incomplete(stream, now).await,
             None => (recovered.head, recovered.more) = (Some(last), true),
         }
         Ok(recovered)
@@ -367,7 +370,7 @@ impl<L: Log> History<L> {
         let mut begin: Option<Position> = None;
         let mut entries = Vec::new();
         loop {
-            let page = self.log.read_back(stream, before, now).await?;
+            let page = self.log.read_back(stream, before.as_ref(), now).await?;
             if before.is_none() {
                 let Some(head) = page.head else {
                     return Ok(recovered);
@@ -389,14 +392,14 @@ impl<L: Log> History<L> {
                     epoch: position.epoch.clone(),
                     offset: position.offset - 1,
                 });
-                before = Some(position.offset);
+                before = Some(position.clone());
                 entries.push(entry);
                 // Only the oldest are sent: the newest of a long list are not kept.
                 if entries.len() > 2 * APPEND_MAX_MESSAGES {
                     entries.drain(..APPEND_MAX_MESSAGES);
                 }
             }
-            if reached || before == Some(1) {
+            if reached {
                 break;
             }
         }

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::ops::Bound;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::delivery::DeliveryJob;
 use crate::frame::Refusal;
 use crate::id::{ConnectionId, MessageId, RoomId, UserId};
 use crate::log::{Appended, Draft, Entry, Epoch, Position, Stream};
+use crate::message::Sequence;
 use crate::partition::Partition;
 use crate::ports::{
     Connections, Credential, Credentials, DeadLetters, DeliveryJobs, Log, LogPage, Member,
@@ -105,9 +106,15 @@ impl Connections for MemoryConnections {
 #[derive(Debug, Default)]
 pub struct MemoryJobs {
     jobs: Mutex<VecDeque<DeliveryJob>>,
+    refusing: AtomicBool,
 }
 
 impl MemoryJobs {
+    /// From now on, no job can be enqueued; or can again.
+    pub fn refuse(&self, refusing: bool) {
+        self.refusing.store(refusing, Ordering::Relaxed);
+    }
+
     /// Takes the job that waits longest.
     pub fn take(&self) -> Option<DeliveryJob> {
         self.jobs.lock().unwrap().pop_front()
@@ -116,6 +123,12 @@ impl MemoryJobs {
 
 impl DeliveryJobs for MemoryJobs {
     async fn enqueue(&self, job: &DeliveryJob) -> Result<(), PortError> {
+        if self.refusing.load(Ordering::Relaxed) {
+            return Err(PortError::new(
+                "enqueueing the job",
+                "the queue is not reachable",
+            ));
+        }
         // As a queue carries it.
         let body = serde_json::to_string(job)
             .map_err(|error| PortError::new("enqueueing the job", error))?;
@@ -210,7 +223,7 @@ pub struct MemoryLog {
 #[derive(Debug, Default)]
 struct MemoryStream {
     head: Option<(Position, Timestamp)>,
-    entries: BTreeMap<u64, (Entry, Timestamp)>,
+    entries: BTreeMap<(String, u64), (Entry, Timestamp)>,
     ids: HashMap<(UserId, MessageId), (Position, Timestamp)>,
 }
 
@@ -232,7 +245,7 @@ impl MemoryLog {
     /// Loses one message, as expiry does: in no order.
     pub fn lose(&self, stream: &Stream, offset: u64) {
         if let Some(stream) = self.streams.lock().unwrap().get_mut(&stream.key()) {
-            stream.entries.remove(&offset);
+            stream.entries.retain(|(_, at), _| *at != offset);
         }
     }
 
@@ -253,6 +266,10 @@ impl MemoryLog {
                 .or_default(),
         )
     }
+}
+
+fn key_of(position: &Position) -> (String, u64) {
+    (position.epoch.as_str().to_owned(), position.offset)
 }
 
 impl MemoryStream {
@@ -314,7 +331,9 @@ impl Log for MemoryLog {
                     notification,
                     appended_at: now,
                 };
-                stream.entries.insert(position.offset, (entry, expires_at));
+                stream
+                    .entries
+                    .insert(key_of(&position), (entry, expires_at));
                 stream.ids.insert(id(draft), (position.clone(), expires_at));
             }
             stream.head = Some((position, expires_at));
@@ -325,13 +344,13 @@ impl Log for MemoryLog {
     async fn find(
         &self,
         stream: &Stream,
-        offset: u64,
+        position: &Position,
         now: Timestamp,
     ) -> Result<Option<Entry>, PortError> {
         Ok(self.stream(stream, |stream| {
             let row = stream
                 .entries
-                .get(&offset)
+                .get(&key_of(position))
                 .filter(|(_, until)| *until > now);
             row.map(|(entry, _)| entry.clone())
         }))
@@ -340,11 +359,15 @@ impl Log for MemoryLog {
     async fn read(
         &self,
         stream: &Stream,
-        after: u64,
+        after: &Position,
         now: Timestamp,
     ) -> Result<LogPage, PortError> {
         Ok(self.stream(stream, |stream| {
-            let rows: Vec<_> = stream.entries.range(after + 1..).take(LOG_PAGE).collect();
+            let rows: Vec<_> = stream
+                .entries
+                .range((Bound::Excluded(key_of(after)), Bound::Unbounded))
+                .take(LOG_PAGE)
+                .collect();
             let ended = rows.len() < LOG_PAGE;
             let head = if ended { stream.head(now) } else { None };
             let live = rows.into_iter().filter(|(_, (_, until))| *until > now);
@@ -359,13 +382,16 @@ impl Log for MemoryLog {
     async fn read_back(
         &self,
         stream: &Stream,
-        before: Option<u64>,
+        before: Option<&Position>,
         now: Timestamp,
     ) -> Result<LogPage, PortError> {
         Ok(self.stream(stream, |stream| {
             let rows: Vec<_> = stream
                 .entries
-                .range(..before.unwrap_or(u64::MAX))
+                .range((
+                    Bound::Unbounded,
+                    before.map_or(Bound::Unbounded, |before| Bound::Excluded(key_of(before))),
+                ))
                 .rev()
                 .take(LOG_PAGE)
                 .collect();
@@ -518,7 +544,7 @@ impl MemoryQueue {
 }
 
 impl MessageQueue for MemoryQueue {
-    async fn enqueue(&self, body: &str) -> Result<(), PortError> {
+    async fn enqueue(&self, body: &str, _: &Sequence) -> Result<(), PortError> {
         self.bodies.lock().unwrap().push(body.to_owned());
         Ok(())
     }
@@ -538,7 +564,7 @@ impl MemoryDeadLetters {
 }
 
 impl DeadLetters for MemoryDeadLetters {
-    async fn bury(&self, body: &str, reason: &Refusal) -> Result<(), PortError> {
+    async fn bury(&self, body: &str, reason: &Refusal, _: &Sequence) -> Result<(), PortError> {
         self.letters
             .lock()
             .unwrap()

@@ -13,6 +13,7 @@ use crate::delivery::DeliveryJob;
 use crate::frame::Refusal;
 use crate::id::{ConnectionId, RoomId, UserId};
 use crate::log::{Appended, Draft, Entry, Epoch, Position, Stream};
+use crate::message::Sequence;
 use crate::partition::Partition;
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -167,23 +168,25 @@ pub trait Log: Send + Sync {
     fn find(
         &self,
         stream: &Stream,
-        offset: u64,
+        position: &Position,
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<Entry>, PortError>> + Send;
 
-    /// The messages behind `after`, oldest first. Sees every append that was answered before.
+    /// The messages behind `after`, oldest first, then those of later epochs. Sees every append that
+    /// was answered before.
     fn read(
         &self,
         stream: &Stream,
-        after: u64,
+        after: &Position,
         now: Timestamp,
     ) -> impl Future<Output = Result<LogPage, PortError>> + Send;
 
-    /// The messages before `before` (none: from the head), newest first. Sees the same.
+    /// The messages before `before` (none: from the head), newest first, then those of earlier epochs.
+    /// Sees the same.
     fn read_back(
         &self,
         stream: &Stream,
-        before: Option<u64>,
+        before: Option<&Position>,
         now: Timestamp,
     ) -> impl Future<Output = Result<LogPage, PortError>> + Send;
 }
@@ -273,17 +276,22 @@ pub trait Sockets: Send + Sync {
 
 /// The queue that messages are published through.
 pub trait MessageQueue: Send + Sync {
-    /// Enqueues the body of one message.
-    fn enqueue(&self, body: &str) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Enqueues the body of one message, in its sequence where the queue is FIFO.
+    fn enqueue(
+        &self,
+        body: &str,
+        sequence: &Sequence,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
 /// Where a queued message is kept that can never be delivered.
 pub trait DeadLetters: Send + Sync {
-    /// Keeps the body and the reason.
+    /// Keeps the body and the reason, in its sequence where the queue is FIFO.
     fn bury(
         &self,
         body: &str,
         reason: &Refusal,
+        sequence: &Sequence,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
@@ -309,9 +317,9 @@ by_reference!(Log {
     head(stream: &Stream, now: Timestamp) -> Result<Option<Position>, PortError>;
     heads(streams: [&Stream; 2], now: Timestamp) -> Result<[Option<Position>; 2], PortError>;
     append(stream: &Stream, head: Option<&Position>, epoch: &Epoch, drafts: &[Draft<'_>], now: Timestamp, expires_at: Timestamp) -> Result<Appended, PortError>;
-    find(stream: &Stream, offset: u64, now: Timestamp) -> Result<Option<Entry>, PortError>;
-    read(stream: &Stream, after: u64, now: Timestamp) -> Result<LogPage, PortError>;
-    read_back(stream: &Stream, before: Option<u64>, now: Timestamp) -> Result<LogPage, PortError>;
+    find(stream: &Stream, position: &Position, now: Timestamp) -> Result<Option<Entry>, PortError>;
+    read(stream: &Stream, after: &Position, now: Timestamp) -> Result<LogPage, PortError>;
+    read_back(stream: &Stream, before: Option<&Position>, now: Timestamp) -> Result<LogPage, PortError>;
 });
 by_reference!(Sockets {
     post(connection: &ConnectionId, frame: &str) -> Result<Posted, PostError>;

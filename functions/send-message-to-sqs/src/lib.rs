@@ -31,7 +31,7 @@ pub async fn handle(
 async fn enqueue(queue: &impl MessageQueue, message: Message) -> Result<MessageId, Refusal> {
     // What could not be delivered is refused here, where the client still learns of it.
     message.to_notification()?;
-    queue.enqueue(&message.to_queue_body()?).await.map_err(|error| {
+    queue.enqueue(&message.to_queue_body()?, &message.sequence()).await.map_err(|error| {
         error!(message_id = %message.id, error = error_chain(&error), "could not enqueue {}", message.id);
         Refusal::internal()
     })?;

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
 use hermes::frame::Refusal;
+use hermes::message::Sequence;
 use hermes::ports::{Connections, DeadLetters, DeliveryJobs, Log, Sockets};
 use hermes::publish::{Order, Outcome, Publisher};
 use hermes::telemetry::{Metric, emit, error_chain};
@@ -122,10 +123,9 @@ fn read(record: &SqsMessage) -> Result<Message, Refusal> {
 /// deliver it in vain `maxReceiveCount` times and then drop the reason.
 async fn bury(dead_letters: &impl DeadLetters, record: &SqsMessage, refusal: &Refusal) -> Verdict {
     let record_id = id(record);
-    match dead_letters
-        .bury(record.body.as_deref().unwrap_or_default(), refusal)
-        .await
-    {
+    let body = record.body.as_deref().unwrap_or_default();
+    let sequence = Sequence::alone(record_id);
+    match dead_letters.bury(body, refusal, &sequence).await {
         Ok(()) => {
             warn!(sqs_message_id = record_id, error_code = refusal.code.as_str(), reason = %refusal, "buried {record_id}");
             emit(&[(Metric::Rejected, 1)]);

@@ -3,7 +3,7 @@
 //! | `entry` | other attributes |
 //! |---|---|
 //! | `i`, sender, U+001F, id | `epoch`, `offset`: where the message with this id stands |
-//! | `m`, offset as 16 digits | `epoch`, `notification`, `appended_at` (milliseconds) |
+//! | `m`, epoch, U+001F, offset as 16 digits | `epoch`, `notification`, `appended_at` (milliseconds) |
 //! | `~`, the head | `epoch`, `offset` of the last message |
 //!
 //! The head sorts behind the messages, so that one query of the end of a stream sees both.
@@ -106,8 +106,8 @@ fn number(value: u64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-fn message_key(offset: u64) -> String {
-    format!("m{offset:016}")
+fn message_key(epoch: &Epoch, offset: u64) -> String {
+    format!("m{}\u{1f}{offset:016}", epoch.as_str())
 }
 
 fn id_key(draft: &Draft<'_>) -> String {
@@ -134,17 +134,11 @@ fn position(row: &Row) -> Option<Position> {
 }
 
 fn parse(row: &Row) -> Option<Entry> {
-    let offset = row
-        .get("entry")?
-        .as_s()
-        .ok()?
-        .strip_prefix('m')?
-        .parse()
-        .ok()?;
+    let (_, offset) = row.get("entry")?.as_s().ok()?.split_once('\u{1f}')?;
     Some(Entry {
         position: Position {
             epoch: epoch(row)?,
-            offset,
+            offset: offset.parse().ok()?,
         },
         notification: row.get("notification")?.as_s().ok()?.clone(),
         appended_at: Timestamp::from_millis(number_of(row, "appended_at")?),
@@ -261,7 +255,7 @@ impl Log for DynamoLog {
                     .item("epoch", text(epoch.as_str()))
                     .item("expires_at", expires_at.clone())
             };
-            let message = row(message_key(offset))
+            let message = row(message_key(epoch, offset))
                 .item("notification", text(draft.notification))
                 .item("appended_at", number(now.as_millis()));
             // An id of another epoch, or one that TTL has not yet deleted, is free.
@@ -295,7 +289,7 @@ impl Log for DynamoLog {
     async fn find(
         &self,
         stream: &Stream,
-        offset: u64,
+        position: &Position,
         now: Timestamp,
     ) -> Result<Option<Entry>, PortError> {
         let output = self
@@ -303,7 +297,7 @@ impl Log for DynamoLog {
             .get_item()
             .table_name(&self.table)
             .key("stream", text(stream.key()))
-            .key("entry", text(message_key(offset)))
+            .key("entry", text(message_key(&position.epoch, position.offset)))
             .consistent_read(true)
             .send()
             .await
@@ -318,23 +312,23 @@ impl Log for DynamoLog {
     async fn read(
         &self,
         stream: &Stream,
-        after: u64,
+        after: &Position,
         now: Timestamp,
     ) -> Result<LogPage, PortError> {
-        self.query(stream, message_key(after + 1), HEAD.to_owned(), true, now)
-            .await
+        let from = message_key(&after.epoch, after.offset + 1);
+        self.query(stream, from, HEAD.to_owned(), true, now).await
     }
 
     async fn read_back(
         &self,
         stream: &Stream,
-        before: Option<u64>,
+        before: Option<&Position>,
         now: Timestamp,
     ) -> Result<LogPage, PortError> {
         let to = before.map_or(HEAD.to_owned(), |before| {
-            message_key(before.saturating_sub(1))
+            message_key(&before.epoch, before.offset.saturating_sub(1))
         });
-        self.query(stream, message_key(0), to, false, now).await
+        self.query(stream, "m".to_owned(), to, false, now).await
     }
 }
 
