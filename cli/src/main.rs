@@ -19,9 +19,10 @@ use crate::settings::{Settings, StackArguments};
 
 const AFTER_HELP: &str = "\
 Examples:
-  hermes --stack hermes-dev token issue --user alice --room demo
-  hermes --stack hermes-dev listen --room demo --user alice
-  hermes --stack hermes-dev publish --room demo '{\"type\":\"greeting\",\"data\":\"hello\"}'
+  export HERMES_STACK=hermes-dev
+  hermes token issue --user alice --room demo
+  hermes listen --room demo --user alice
+  hermes publish --room demo '{\"type\":\"greeting\",\"data\":\"hello\"}'
 
 Instead of --stack, each value can be a variable, which wins over the stack's output:
   HERMES_WEBSOCKET_URL, HERMES_CONNECTIONS_ENDPOINT, HERMES_MESSAGE_QUEUE_URL,

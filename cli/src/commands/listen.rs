@@ -19,14 +19,15 @@ use crate::tokens::{Tokens, Unverified};
 
 const EXAMPLES: &str = "\
 Examples:
-  hermes --stack hermes-dev listen --room demo --user alice
-  hermes --stack hermes-dev listen --room demo --user alice --json | jq .data
-  hermes --stack hermes-dev listen --room demo --user ci --count 1 --timeout 30s
-  HERMES_TOKEN=eyJhbGciOi… hermes listen --url wss://abc123.execute-api.eu-central-1.amazonaws.com/dev
+  hermes listen --room demo --user alice
+  hermes listen --room demo --user alice --json | jq .data
+  hermes listen --room demo --user ci --count 1 --timeout 30s
+  HERMES_TOKEN=eyJhbGciOi… hermes listen --url wss://ws.example.com
 
-It reconnects when the connection breaks; what is sent meanwhile is not shown. A token that is given is
-used for every connection; otherwise each gets a fresh one, unless the user was revoked meanwhile.
-It ends with 0 after --count notifications, and without --count after --timeout or Ctrl-C.";
+It reconnects when the connection breaks; what is sent meanwhile is not shown. A token that is
+given is used for every connection; otherwise each gets a fresh one, unless the user was revoked
+meanwhile. It ends with 0 after --count notifications, and without --count after --timeout or
+Ctrl-C.";
 
 /// Show the notifications of a room as they arrive
 #[derive(Debug, Args)]
@@ -109,7 +110,7 @@ impl Listen {
             End::Interrupt => "before the interrupt",
         };
         match count {
-            None if !tail.was_connected => Err(Failure::new("there was no connection in time")),
+            None if !tail.was_connected() => Err(Failure::new("there was no connection in time")),
             None => Ok(ExitCode::SUCCESS),
             Some(count) => Err(Failure::new(format!(
                 "{} of {count} notifications arrived {why}",

@@ -26,13 +26,13 @@ const WORTH_A_BAR: usize = 50;
 
 const EXAMPLES: &str = "\
 Examples:
-  hermes --stack hermes-dev publish --room demo '{\"type\":\"order\",\"data\":{\"id\":17}}'
-  hermes --stack hermes-dev publish --room demo --text 'back at noon' --to alice
-  hermes --stack hermes-dev publish --room demo @order.json
-  seq 1000 | hermes --stack hermes-dev publish --room demo -
+  hermes publish --room demo '{\"type\":\"order\",\"data\":{\"id\":17}}'
+  hermes publish --room demo --text 'back at noon' --to alice
+  hermes publish --room demo @order.json
+  seq 1000 | hermes publish --room demo -
 
-Everything is checked before anything is sent. Each message has an id, so that one that is delivered
-twice (queues may do that) can be recognized.";
+Everything is checked before anything is sent. Each message has an id, so that one that is
+delivered twice (queues may do that) can be recognized.";
 
 /// Send messages to the members of a room, through the queue
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ pub(crate) struct Publish {
 
     /// JSON; @FILE for a file that holds one JSON document; - for one document per line of the
     /// standard input
-    #[arg(value_name = "DATA")]
+    #[arg(value_name = "DATA", allow_negative_numbers = true)]
     data: String,
 
     /// DATA (or each line) is plain text, sent as a JSON string; @ has no meaning then

@@ -20,11 +20,11 @@ use crate::tokens::Unverified;
 
 const EXAMPLES: &str = "\
 Examples:
-  hermes --stack hermes-dev token inspect eyJhbGciOi…
-  hermes --stack hermes-dev token issue --user alice --room demo | hermes --stack hermes-dev token inspect
+  hermes token inspect eyJhbGciOi…
+  hermes token issue --user alice --room demo | hermes token inspect
 
-The checks are the authorizer's, in its order; the first that fails decides. Exit code 1: it would be
-refused. Neither the inner token nor a secret is ever shown.";
+The checks are the authorizer's, in its order; the first that fails decides. Exit code 1: it would
+be refused. Neither the inner token nor a secret is ever shown.";
 
 /// Say why a token would be refused, or that it would not
 #[derive(Debug, Args)]

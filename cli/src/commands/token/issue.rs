@@ -14,9 +14,9 @@ use crate::settings::{Setting, Settings};
 
 const EXAMPLES: &str = "\
 Examples:
-  hermes --stack hermes-dev token issue --user alice --room demo
-  TOKEN=$(hermes --stack hermes-dev token issue --user alice --room demo --ttl 10m)
-  hermes --stack hermes-dev token issue --user alice --room demo --json
+  hermes token issue --user alice --room demo
+  TOKEN=$(hermes token issue --user alice --room demo --ttl 10m)
+  hermes token issue --user alice --room demo --json
 
 Issuing again leaves earlier tokens good until `hermes token revoke`.";
 

@@ -26,7 +26,7 @@ const HANDSHAKE: Duration = Duration::from_secs(2);
 
 const EXAMPLES: &str = "\
 Examples:
-  hermes --stack hermes-dev token revoke --user alice --room demo
+  hermes token revoke --user alice --room demo
 
 Revoking ends tokens, not rights: whoever issues a new token admits the user again.
 Closing looks twice, two seconds apart, for handshakes that were under way.";

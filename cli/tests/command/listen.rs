@@ -1,0 +1,129 @@
+//! `hermes listen` against a WebSocket server.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
+
+use crate::support::hermes;
+
+const NOTIFICATION: &str = r#"{"user_id":"backend","data":{"n": 1},"room_id":"demo","id":"m-1","sent_at":"2026-11-21T22:26:40.007Z"}"#;
+
+async fn server() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/dev", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+async fn accept(listener: &TcpListener) -> WebSocketStream<TcpStream> {
+    let (stream, _) = listener.accept().await.unwrap();
+    #[expect(clippy::result_large_err, reason = "the type is tungstenite's")]
+    let choose = |request: &Request, mut response: Response| {
+        assert_eq!(
+            request.headers()["sec-websocket-protocol"],
+            "bearer, e30.e30.c2ln"
+        );
+        assert!(!request.uri().to_string().contains("token"));
+        let chosen = HeaderValue::from_static("bearer");
+        response
+            .headers_mut()
+            .insert("sec-websocket-protocol", chosen);
+        Ok(response)
+    };
+    accept_hdr_async(stream, choose).await.unwrap()
+}
+
+fn listen(url: &str, options: &str) -> tokio::process::Child {
+    let mut command = hermes(&format!("listen --url {url} {options}"));
+    command
+        .env("HERMES_TOKEN", "e30.e30.c2ln")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    tokio::process::Command::from(command)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn notifications_are_the_output_and_the_rest_is_not() {
+    let (listener, url) = server().await;
+    let child = listen(&url, "--json --count 2 --timeout 20s");
+    let mut socket = accept(&listener).await;
+    let broken = NOTIFICATION.replace("\"data\":", "\n\"data\":");
+    for frame in [r#"{"system":"pong","data":{}}"#, NOTIFICATION, &broken] {
+        socket.send(Message::text(frame)).await.unwrap();
+    }
+    while let Some(Ok(_)) = socket.next().await {}
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        stdout,
+        format!("{NOTIFICATION}\n{}\n", broken.replace('\n', " "))
+    );
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr, format!("connected to {url}\n"));
+}
+
+#[tokio::test]
+async fn without_a_terminal_there_are_no_colours_and_a_timeout_is_no_success() {
+    let (listener, url) = server().await;
+    let child = listen(&url, "--count 2 --timeout 1s");
+    let mut socket = accept(&listener).await;
+    socket.send(Message::text(NOTIFICATION)).await.unwrap();
+    let closed = tokio::time::timeout(Duration::from_secs(10), async {
+        while let Some(Ok(frame)) = socket.next().await {
+            if frame.is_close() {
+                return true;
+            }
+        }
+        false
+    });
+    assert!(closed.await.unwrap(), "it says goodbye");
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(stdout, "22:26:40.007Z backend {\"n\": 1}\n");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("1 of 2 notifications arrived in time"),
+        "{stderr}"
+    );
+}
+
+#[tokio::test]
+async fn a_reader_that_has_enough_ends_it_quietly() {
+    let (listener, url) = server().await;
+    let mut child = listen(&url, "--timeout 20s");
+    drop(child.stdout.take());
+    let mut socket = accept(&listener).await;
+    socket.send(Message::text(NOTIFICATION)).await.unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        format!("connected to {url}\n")
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_signal_is_the_normal_end() {
+    let (listener, url) = server().await;
+    let child = listen(&url, "");
+    let mut socket = accept(&listener).await;
+    let id = child.id().unwrap().to_string();
+    let kill = std::process::Command::new("kill").arg(id).status();
+    assert!(kill.unwrap().success());
+    while let Some(Ok(_)) = socket.next().await {}
+    assert_eq!(
+        child.wait_with_output().await.unwrap().status.code(),
+        Some(0)
+    );
+}

@@ -1,0 +1,8 @@
+//! The `hermes` binary as a user meets it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod arguments;
+mod aws;
+mod listen;
+mod support;
