@@ -1,6 +1,8 @@
 //! Where everything is: the `HERMES_*` variables, then the outputs of the CloudFormation stack. Only
 //! what a command asks for is looked up.
 
+mod setting;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ use hermes::secret::{JwtSecret, Secret};
 use tokio::sync::OnceCell;
 
 use crate::failure::Failure;
+
+pub(crate) use setting::Setting;
 
 /// The options that say which stack is meant.
 #[derive(Debug, Args)]
@@ -40,46 +44,6 @@ pub(crate) struct StackArguments {
     /// Profile of ~/.aws/config whose credentials and region are used
     #[arg(long, global = true, value_name = "PROFILE")]
     profile: Option<String>,
-}
-
-/// One thing that a command needs to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Setting {
-    WebSocketUrl,
-    ConnectionsEndpoint,
-    MessageQueueUrl,
-    ConnectionsTable,
-    CredentialsTable,
-    JwtSecretArn,
-    PasscodeSecretArn,
-}
-
-impl Setting {
-    /// The environment variable that says it.
-    fn variable(self) -> &'static str {
-        match self {
-            Self::WebSocketUrl => "HERMES_WEBSOCKET_URL",
-            Self::ConnectionsEndpoint => "HERMES_CONNECTIONS_ENDPOINT",
-            Self::MessageQueueUrl => "HERMES_MESSAGE_QUEUE_URL",
-            Self::ConnectionsTable => "HERMES_CONNECTIONS_TABLE",
-            Self::CredentialsTable => "HERMES_CREDENTIALS_TABLE",
-            Self::JwtSecretArn => "HERMES_JWT_SECRET_ARN",
-            Self::PasscodeSecretArn => "HERMES_PASSCODE_SECRET_ARN",
-        }
-    }
-
-    /// The output of the stack that says it.
-    fn output(self) -> &'static str {
-        match self {
-            Self::WebSocketUrl => "WebSocketUrl",
-            Self::ConnectionsEndpoint => "ConnectionsEndpoint",
-            Self::MessageQueueUrl => "MessageQueueUrl",
-            Self::ConnectionsTable => "ConnectionsTable",
-            Self::CredentialsTable => "CredentialsTable",
-            Self::JwtSecretArn => "JwtSecretArn",
-            Self::PasscodeSecretArn => "PasscodeSecretArn",
-        }
-    }
 }
 
 /// Finds settings, and makes of them what the commands work with.

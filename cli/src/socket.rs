@@ -115,7 +115,7 @@ fn refused(url: &str, status: StatusCode) -> NotConnected {
             Failure::new(format!(
                 "{url} does not admit this user to this room (403): revoked, or the credential is missing or another"
             ))
-            .hint("`hermes token inspect` says which; `hermes token issue` admits the user again"),
+            .hint("`hermes token inspect` says which, `hermes token issue` admits the user again; where the token is good, look at the URL's stage"),
         ),
         429 | 500..=599 => {
             NotConnected::Busy(Failure::new(format!("{url} is not able to connect now ({status})")))

@@ -1,6 +1,9 @@
 //! `hermes publish`: messages to the members of a room, through the queue.
 
-use std::io::{BufRead, BufReader, Read as _};
+mod input;
+mod report;
+
+use std::io::BufReader;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -12,8 +15,11 @@ use serde_json::value::RawValue;
 
 use crate::failure::Failure;
 use crate::output;
-use crate::queue::{Entry, Queue, Sent};
+use crate::queue::{Entry, Queue};
 use crate::settings::{Setting, Settings};
+
+use input::{read_file, read_lines};
+use report::report;
 
 /// How many wrong lines are named before the rest is only counted.
 const WRONG_LINES: usize = 5;
@@ -196,94 +202,15 @@ impl Publish {
     }
 }
 
-/// The lines that are not empty, counted from 1.
-fn read_lines(input: impl BufRead) -> Result<Vec<(usize, String)>, Failure> {
-    let mut lines = Vec::new();
-    for (index, line) in input.lines().enumerate() {
-        let line = line.map_err(|error| {
-            Failure::usage(format!(
-                "line {} of the standard input cannot be read: {error}; nothing was sent",
-                index + 1
-            ))
-        })?;
-        if !line.trim().is_empty() {
-            lines.push((index + 1, line));
-        }
-    }
-    Ok(lines)
-}
-
-fn read_file(path: &str) -> Result<String, Failure> {
-    let failed = |error| {
-        Failure::usage(format!("cannot read the file {path}: {error}"))
-            .hint("@ names a file; with --text it has no meaning")
-    };
-    let mut text = String::new();
-    std::fs::File::open(path)
-        .map_err(failed)?
-        .read_to_string(&mut text)
-        .map_err(failed)?;
-    Ok(text)
-}
-
 fn progress_bar(messages: usize) -> ProgressBar {
     if messages < WORTH_A_BAR {
         return ProgressBar::hidden();
     }
     // On standard error, and only where that is a terminal.
     ProgressBar::new(messages as u64).with_style(
-        ProgressStyle::with_template("{bar:40} {pos}/{len} messages, {per_sec}, {eta} left")
+        ProgressStyle::with_template("{bar:40} {pos}/{len} messages, {eta} left")
             .expect("the template is valid"),
     )
-}
-
-/// Says what was sent and what was not.
-fn report(entries: &[Entry], sent: Sent, room: &RoomId) -> Result<ExitCode, Failure> {
-    let messages = |count: usize| match count {
-        1 => "1 message".to_owned(),
-        count => format!("{count} messages"),
-    };
-    let confirmed = sent.confirmed.len();
-    if confirmed == entries.len() {
-        output::status(format_args!("enqueued {} for {room}", messages(confirmed)));
-        return Ok(ExitCode::SUCCESS);
-    }
-    let missing: Vec<usize> = (0..entries.len())
-        .filter(|index| sent.confirmed.binary_search(index).is_err())
-        .map(|index| entries[index].line)
-        .collect();
-    let reason = match (sent.failure, sent.refused.first()) {
-        (Some(failure), _) => failure.to_string(),
-        (None, Some((index, reason))) => {
-            format!("SQS refused line {}: {reason}", entries[*index].line)
-        }
-        (None, None) => "interrupted".to_owned(),
-    };
-    if entries.len() == 1 {
-        return Err(Failure::new(format!(
-            "the message was not enqueued: {reason}"
-        )));
-    }
-    Err(Failure::new(format!(
-        "{} of {} enqueued for {room}; not these lines: {}\n  {reason}",
-        confirmed,
-        messages(entries.len()),
-        ranges(&missing)
-    )))
-}
-
-/// Numbers in ascending order as ranges: `1-3, 7`.
-fn ranges(numbers: &[usize]) -> String {
-    let mut text = Vec::new();
-    let runs = numbers.chunk_by(|one, next| one + 1 == *next);
-    for run in runs {
-        match run {
-            [one] => text.push(one.to_string()),
-            [first, .., last] => text.push(format!("{first}-{last}")),
-            [] => {}
-        }
-    }
-    text.join(", ")
 }
 
 #[cfg(test)]
@@ -366,23 +293,5 @@ mod tests {
         assert!(publish.entries(&lines).is_err());
         assert!(publish.entries(&lines[..1]).is_ok());
         assert!(publish.entries(&[]).is_err());
-    }
-
-    #[test]
-    fn what_was_not_sent_is_said_shortly() {
-        assert_eq!(ranges(&[1, 2, 3, 7, 9, 10]), "1-3, 7, 9-10");
-        let publish = publish("-", false);
-        let lines = read_lines(&b"1\n2\n\n3\n"[..]).unwrap();
-        let entries = publish.entries(&lines).unwrap();
-        let sent = Sent {
-            confirmed: vec![0],
-            refused: vec![(1, "too odd (Odd)".to_owned())],
-            failure: None,
-        };
-        let failure = report(&entries, sent, &"demo".parse().unwrap()).unwrap_err();
-        assert_eq!(
-            failure.to_string(),
-            "1 of 3 messages enqueued for demo; not these lines: 2, 4\n  SQS refused line 2: too odd (Odd)"
-        );
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::{Timing, Wish};
 use crate::failure::Failure;
@@ -127,7 +128,7 @@ where
                 }
             };
             let reason = match frame {
-                Some(Ok(Frame::Close(reason))) => reason.map(|reason| reason.to_string()),
+                Some(Ok(Frame::Close(reason))) => reason.map(closed),
                 Some(Ok(frame)) => {
                     answer_by = None;
                     match self.take(&frame)? {
@@ -165,5 +166,14 @@ where
             }
             Received::Other => Ok(Wish::More),
         }
+    }
+}
+
+/// The server's reason for closing, in words.
+fn closed(frame: CloseFrame) -> String {
+    let code = u16::from(frame.code);
+    match frame.reason.as_str() {
+        "" => format!("closed by the server with {code}"),
+        reason => format!("closed by the server with {code}, {reason}"),
     }
 }

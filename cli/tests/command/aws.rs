@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::{Aws, Request, run};
+use crate::support::{Aws, Request, run, run_and};
 use serde_json::{Value, json};
 
 const QUEUE: &str = "https://sqs.eu-central-1.amazonaws.com/1/q";
@@ -271,6 +271,32 @@ fn what_was_not_sent_is_named() {
         result.stderr.contains("allows sqs:sendmessage"),
         "{}",
         result.stderr
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_lets_what_is_under_way_end_and_says_what_was_not_sent() {
+    let aws = Aws::start(|request| {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        accept(request)
+    });
+    let lines: String = (1..=200).map(|n| format!("{n}\n")).collect();
+    let mut command = aws.hermes("publish --room demo -");
+    command.env("HERMES_MESSAGE_QUEUE_URL", QUEUE);
+    let result = run_and(&mut command, &lines, |id| {
+        while aws.operations().is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let kill = std::process::Command::new("kill")
+            .args(["-INT", &id.to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+    });
+    assert_eq!(result.code, 1);
+    assert_eq!(
+        result.stderr,
+        "error: 80 of 200 messages enqueued for demo; not these lines: 81-200\n  interrupted\n"
     );
 }
 

@@ -29,6 +29,11 @@ pub(crate) fn hermes(arguments: &str) -> Command {
 
 /// Runs a command to its end, with `input` as its standard input.
 pub(crate) fn run(command: &mut Command, input: &str) -> Run {
+    run_and(command, input, |_| {})
+}
+
+/// The same, with something done to the process when it has its input.
+pub(crate) fn run_and(command: &mut Command, input: &str, and: impl FnOnce(u32)) -> Run {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -39,6 +44,7 @@ pub(crate) fn run(command: &mut Command, input: &str) -> Run {
     // A command that does not read its input closes it.
     let _ = stdin.write_all(input.as_bytes());
     drop(stdin);
+    and(child.id());
     let output = child.wait_with_output().expect("the binary ends");
     Run {
         code: output.status.code().expect("no signal"),

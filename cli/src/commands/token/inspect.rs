@@ -143,6 +143,7 @@ fn print(checklist: &Checklist, said: Option<&Said>) -> Result<(), Failure> {
                 .map_or_else(|| "(never)".to_owned(), |at| expiry(at, SystemClock.now())),
         ))?;
     }
+    let mut not_reached = Vec::new();
     for (step, check) in checklist.iter() {
         let detail = &check.detail;
         match check.outcome {
@@ -154,10 +155,12 @@ fn print(checklist: &Checklist, said: Option<&Said>) -> Result<(), Failure> {
                 "✗".red().bold(),
                 detail.red()
             ))?,
-            Outcome::NotReached => {
-                output::line(format_args!("  {}", format!("· {step:<10}").dimmed()))?;
-            }
+            Outcome::NotReached => not_reached.push(step.to_string()),
         }
+    }
+    if !not_reached.is_empty() {
+        let text = format!("· not reached: {}", not_reached.join(", "));
+        output::line(format_args!("  {}", text.dimmed()))?;
     }
     match checklist.status() {
         Some(status) => output::line(format_args!("{} with {status}", "refused".red().bold()))?,

@@ -1,0 +1,41 @@
+//! The names of the settings.
+
+/// One thing that a command needs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting {
+    WebSocketUrl,
+    ConnectionsEndpoint,
+    MessageQueueUrl,
+    ConnectionsTable,
+    CredentialsTable,
+    JwtSecretArn,
+    PasscodeSecretArn,
+}
+
+impl Setting {
+    /// The environment variable that says it.
+    pub(super) fn variable(self) -> &'static str {
+        match self {
+            Self::WebSocketUrl => "HERMES_WEBSOCKET_URL",
+            Self::ConnectionsEndpoint => "HERMES_CONNECTIONS_ENDPOINT",
+            Self::MessageQueueUrl => "HERMES_MESSAGE_QUEUE_URL",
+            Self::ConnectionsTable => "HERMES_CONNECTIONS_TABLE",
+            Self::CredentialsTable => "HERMES_CREDENTIALS_TABLE",
+            Self::JwtSecretArn => "HERMES_JWT_SECRET_ARN",
+            Self::PasscodeSecretArn => "HERMES_PASSCODE_SECRET_ARN",
+        }
+    }
+
+    /// The output of the stack that says it.
+    pub(super) fn output(self) -> &'static str {
+        match self {
+            Self::WebSocketUrl => "WebSocketUrl",
+            Self::ConnectionsEndpoint => "ConnectionsEndpoint",
+            Self::MessageQueueUrl => "MessageQueueUrl",
+            Self::ConnectionsTable => "ConnectionsTable",
+            Self::CredentialsTable => "CredentialsTable",
+            Self::JwtSecretArn => "JwtSecretArn",
+            Self::PasscodeSecretArn => "PasscodeSecretArn",
+        }
+    }
+}
