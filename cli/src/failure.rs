@@ -122,14 +122,7 @@ fn explain(error: &Cause) -> (String, Option<String>) {
         .map_or_else(|| root_cause(error), str::to_owned);
 
     if let Some(credentials) = find::<CredentialsError>(error) {
-        return (
-            format!("no usable AWS credentials: {}", root_cause(credentials)),
-            Some(
-                "log in with `aws sso login` or `aws configure` (and name the profile with --profile), \
-                 or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-                    .to_owned(),
-            ),
-        );
+        return explain_credentials(credentials);
     }
     if let Some(action) = denied_action(&message) {
         return (
@@ -172,6 +165,33 @@ fn explain(error: &Cause) -> (String, Option<String>) {
         return (message, Some(unreachable_hint()));
     }
     (message, None)
+}
+
+fn explain_credentials(error: &CredentialsError) -> (String, Option<String>) {
+    let reason = root_cause(error);
+    if reason.contains("`credentials-login`") {
+        // Reading it would take a second library of cryptography.
+        return (
+            "the profile is one of `aws login`, which only the AWS CLI reads".to_owned(),
+            Some("let it: eval \"$(aws configure export-credentials --format env)\"".to_owned()),
+        );
+    }
+    let cause = match error {
+        // The reason lists every provider that was asked, or says that one was not asked.
+        CredentialsError::CredentialsNotLoaded(_) => "no AWS credentials were found".to_owned(),
+        _ => format!(
+            "no usable AWS credentials: {}",
+            reason.lines().next().unwrap_or_default()
+        ),
+    };
+    (
+        cause,
+        Some(
+            "log in with `aws sso login` or `aws configure` and name the profile with --profile \
+             (`aws configure list-profiles` shows all), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                .to_owned(),
+        ),
+    )
 }
 
 fn unreachable_hint() -> String {
@@ -234,10 +254,13 @@ mod tests {
         assert!(expired.contains("AWS refuses the credentials: it is old"));
         let missing = Failure::from(PortError::new(
             "reading the credential",
-            CredentialsError::not_loaded("no providers"),
+            CredentialsError::not_loaded("no credentials in chain. Attempted:\n  Environment: …"),
         ))
         .to_string();
-        assert!(missing.contains("no usable AWS credentials"), "{missing}");
+        assert!(
+            missing.contains("no AWS credentials were found"),
+            "{missing}"
+        );
         assert!(missing.contains("--profile"), "{missing}");
     }
 

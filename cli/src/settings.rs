@@ -6,7 +6,10 @@ mod setting;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_cloudformation::types::Stack;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata as _;
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -41,7 +44,8 @@ pub(crate) struct StackArguments {
     #[arg(long, global = true, value_name = "REGION")]
     region: Option<String>,
 
-    /// Profile of ~/.aws/config whose credentials and region are used
+    /// Profile of ~/.aws/config whose credentials and region are used, also where the environment
+    /// has some
     #[arg(long, global = true, value_name = "PROFILE")]
     profile: Option<String>,
 }
@@ -68,7 +72,10 @@ impl Settings {
     /// What all AWS clients share: credentials, region, endpoint, timeouts.
     pub(crate) async fn sdk(&self) -> Result<&SdkConfig, Failure> {
         let config = self.sdk.get_or_init(|| self.load_sdk()).await;
-        if config.region().is_none() {
+        if config
+            .region()
+            .is_none_or(|region| region.as_ref().is_empty())
+        {
             return Err(Failure::usage("no AWS region is set").hint(
                 "pass --region, set AWS_REGION, or name a profile that has one (--profile)",
             ));
@@ -87,10 +94,20 @@ impl Settings {
         if let Some(region) = &self.arguments.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        if let Some(profile) = &self.arguments.profile {
-            loader = loader.profile_name(profile);
-        }
-        loader.load().await
+        let Some(profile) = &self.arguments.profile else {
+            return loader.load().await;
+        };
+        let config = loader.profile_name(profile).load().await;
+        // As in the AWS CLI, a profile that is named wins over credentials in the environment.
+        let region = config.region().cloned();
+        let credentials = ProfileFileCredentialsProvider::builder()
+            .profile_name(profile)
+            .configure(&ProviderConfig::without_region().with_region(region))
+            .build();
+        config
+            .into_builder()
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build()
     }
 
     /// The value of a setting, if it is set.

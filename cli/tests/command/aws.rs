@@ -110,11 +110,37 @@ fn without_credentials_it_says_how_to_get_some() {
     let result = run(&mut command, "");
     assert_eq!(result.code, 1);
     assert!(
-        result.stderr.contains("no usable AWS credentials"),
+        result.stderr.contains("no AWS credentials were found"),
         "{}",
         result.stderr
     );
     assert!(result.stderr.contains("aws sso login"), "{}", result.stderr);
+}
+
+#[test]
+fn a_profile_that_is_named_wins_over_the_environment() {
+    let aws = Aws::start(accept);
+    let directory = env!("CARGO_TARGET_TMPDIR");
+    let file = format!("{directory}/credentials");
+    let profile = "[other]\naws_access_key_id = AKIDOTHER\naws_secret_access_key = s\n";
+    std::fs::write(&file, profile).unwrap();
+    for (option, key) in [("", "AKIDEXAMPLE"), ("--profile other", "AKIDOTHER")] {
+        let mut command = aws.hermes(&format!("{option} publish --room r 1"));
+        command
+            .env("AWS_SHARED_CREDENTIALS_FILE", &file)
+            .env("HERMES_MESSAGE_QUEUE_URL", QUEUE);
+        let result = run(&mut command, "");
+        assert_eq!(result.code, 0, "{}", result.stderr);
+        assert_eq!(aws.keys().last().unwrap(), key);
+    }
+    let mut command = aws.hermes("--profile nope publish --room r 1");
+    let result = run(command.env("HERMES_MESSAGE_QUEUE_URL", QUEUE), "");
+    assert_eq!(result.code, 1);
+    assert!(
+        result.stderr.contains("no AWS credentials were found"),
+        "{}",
+        result.stderr
+    );
 }
 
 #[test]

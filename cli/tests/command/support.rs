@@ -53,11 +53,12 @@ pub(crate) fn run_and(command: &mut Command, input: &str, and: impl FnOnce(u32))
     }
 }
 
-/// A request to AWS: which operation, and its body.
+/// A request to AWS: which operation, its body, and the access key that signed it.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) operation: String,
     pub(crate) body: String,
+    pub(crate) key: String,
 }
 
 /// A stand-in for AWS.
@@ -115,6 +116,12 @@ impl Aws {
         requests.iter().map(|one| one.operation.clone()).collect()
     }
 
+    /// The access keys that signed the requests, in order.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let requests = self.requests.lock().unwrap();
+        requests.iter().map(|one| one.key.clone()).collect()
+    }
+
     /// The bodies of the requests, in order.
     pub(crate) fn bodies(&self) -> Vec<String> {
         let requests = self.requests.lock().unwrap();
@@ -151,5 +158,11 @@ fn read_request(reader: &mut impl BufRead) -> Option<Request> {
             None => first.rsplit_once(' ')?.0.to_owned(),
         },
     };
-    Some(Request { operation, body })
+    // AWS4-HMAC-SHA256 Credential=KEY/…
+    let (_, credential) = headers.get("authorization")?.split_once("Credential=")?;
+    Some(Request {
+        operation,
+        body,
+        key: credential.split('/').next()?.to_owned(),
+    })
 }
