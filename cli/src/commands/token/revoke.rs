@@ -8,7 +8,6 @@ use clap::Args;
 use futures::{StreamExt as _, stream};
 use hermes::issue;
 use hermes::ports::{Connections, PortError, Sockets};
-use hermes::telemetry::error_chain;
 use hermes::time::{Clock, SystemClock};
 use hermes::{ConnectionId, RoomId, UserId};
 use serde::Serialize;
@@ -81,13 +80,16 @@ impl Revoke {
                 failed,
             })?;
         } else {
-            let had = if revoked {
-                "revoked the tokens"
-            } else {
-                "there was no token to revoke"
-            };
             let closed = count(closing.closed.len(), "socket");
-            output::line(format_args!("{had} of {user} in {room}; closed {closed}"))?;
+            if revoked {
+                output::line(format_args!(
+                    "revoked the tokens of {user} in {room}; closed {closed}"
+                ))?;
+            } else {
+                output::line(format_args!(
+                    "{user} had no token in {room} to revoke; closed {closed}"
+                ))?;
+            }
         }
         if let Some(reason) = closing.failed.values().next() {
             return Err(Failure::new(format!(
@@ -115,7 +117,7 @@ fn count(number: usize, what: &str) -> String {
 #[derive(Debug, Default)]
 struct Closing {
     closed: BTreeSet<ConnectionId>,
-    failed: BTreeMap<ConnectionId, String>,
+    failed: BTreeMap<ConnectionId, Failure>,
 }
 
 async fn close_all(
@@ -148,7 +150,7 @@ async fn close_all(
                         closing.closed.insert(connection);
                     }
                     Err(error) => {
-                        closing.failed.insert(connection, error_chain(&error));
+                        closing.failed.insert(connection, error.into());
                     }
                 }
             }
