@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::failure::Failure;
 use crate::notification::Notification;
 use crate::output::status;
+use crate::socket::NotConnected;
 use crate::tail::door::Door;
 use crate::tail::reader::{Reader, Step};
 use crate::tokens::Tokens;
@@ -121,9 +122,13 @@ where
                             replace_at = opened + self.timing.replace_after;
                             step
                         }
-                        // The connection that there is may still be good for a while.
-                        Err(error) => {
-                            status(Failure::from(error));
+                        // The connection that there is stays good until the server ends it.
+                        Err(NotConnected::Final(failure)) => {
+                            status(format_args!("cannot connect once more: {failure}"));
+                            replace_at = Instant::now() + self.timing.replace_after;
+                            Step::Replace
+                        }
+                        Err(NotConnected::Unreachable(_) | NotConnected::Busy(_)) => {
                             replace_at = Instant::now() + self.timing.longest_delay;
                             Step::Replace
                         }
