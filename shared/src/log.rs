@@ -372,9 +372,14 @@ impl<L: Log> History<L> {
         loop {
             let page = self.log.read_back(stream, before.as_ref(), now).await?;
             if before.is_none() {
-                let Some(head) = page.head else {
-                    return Ok(recovered);
+                let head = match page.head {
+                    Some(head) => head,
+                    // The client needs a position to come back with: the stream begins here.
+                    None => self.log.begin(stream, &Epoch::generate(), now, now.after(self.keep)).await?,
                 };
+                if head.offset > 0 && page.entries.is_empty() && page.ended {
+                    continue; // somebody published in between
+                }
                 begin = Some(head.clone());
                 recovered.head = Some(head);
             }
@@ -436,7 +441,7 @@ impl<L: Log> History<L> {
 pub struct Recovered {
     /// Which stream.
     pub kind: StreamKind,
-    /// The stream's end, as far as it was read; none where nothing was ever published.
+    /// The stream's end, as far as it was read; none where the log was lost.
     pub head: Option<Position>,
     /// Notification frames with their positions, in order.
     pub messages: Vec<String>,

@@ -294,6 +294,22 @@ impl Log for MemoryLog {
         Ok(streams.map(|stream| self.stream(stream, |stream| stream.head(now))))
     }
 
+    async fn begin(
+        &self,
+        stream: &Stream,
+        epoch: &Epoch,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Position, PortError> {
+        Ok(self.stream(stream, |stream| {
+            stream.head(now).unwrap_or_else(|| {
+                let begin = Position { epoch: epoch.clone(), offset: 0 };
+                stream.head = Some((begin.clone(), expires_at));
+                begin
+            })
+        }))
+    }
+
     async fn append(
         &self,
         stream: &Stream,

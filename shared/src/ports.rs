@@ -153,6 +153,15 @@ pub trait Log: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Result<[Option<Position>; 2], PortError>> + Send;
 
+    /// Where a stream ends; begins it with `epoch` where it does not exist.
+    fn begin(
+        &self,
+        stream: &Stream,
+        epoch: &Epoch,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> impl Future<Output = Result<Position, PortError>> + Send;
+
     /// Appends messages behind `head` (none: the stream begins, with `epoch`), all or nothing.
     fn append(
         &self,
@@ -316,6 +325,7 @@ by_reference!(DeliveryJobs {
 by_reference!(Log {
     head(stream: &Stream, now: Timestamp) -> Result<Option<Position>, PortError>;
     heads(streams: [&Stream; 2], now: Timestamp) -> Result<[Option<Position>; 2], PortError>;
+    begin(stream: &Stream, epoch: &Epoch, now: Timestamp, expires_at: Timestamp) -> Result<Position, PortError>;
     append(stream: &Stream, head: Option<&Position>, epoch: &Epoch, drafts: &[Draft<'_>], now: Timestamp, expires_at: Timestamp) -> Result<Appended, PortError>;
     find(stream: &Stream, position: &Position, now: Timestamp) -> Result<Option<Entry>, PortError>;
     read(stream: &Stream, after: &Position, now: Timestamp) -> Result<LogPage, PortError>;

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, KeysAndAttributes, Put,
@@ -208,6 +209,38 @@ impl Log for DynamoLog {
             });
             row.filter(|row| is_live(row, now)).and_then(position)
         }))
+    }
+
+    async fn begin(
+        &self,
+        stream: &Stream,
+        epoch: &Epoch,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Position, PortError> {
+        let begun = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("stream", text(stream.key()))
+            .item("entry", text(HEAD))
+            .item("epoch", text(epoch.as_str()))
+            .item("offset", number(0))
+            .item("expires_at", number(expires_at.as_secs()))
+            .condition_expression("attribute_not_exists(epoch) OR expires_at <= :now")
+            .expression_attribute_values(":now", number(now.as_secs()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match begun {
+            Ok(_) => return Ok(Position { epoch: epoch.clone(), offset: 0 }),
+            Err(error) => error,
+        };
+        let exists = match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => failed.item().and_then(position),
+            _ => None,
+        };
+        exists.ok_or_else(|| PortError::new("beginning a stream of the log", error))
     }
 
     async fn append(
