@@ -67,7 +67,9 @@ impl DynamoLog {
             .consistent_read(true)
             .scan_index_forward(forward)
             .limit(PAGE)
-            .key_condition_expression("stream = :stream AND #entry BETWEEN :from AND :to")
+            // `stream` is one of the words that DynamoDB reserves.
+            .key_condition_expression("#stream = :stream AND #entry BETWEEN :from AND :to")
+            .expression_attribute_names("#stream", "stream")
             .expression_attribute_names("#entry", "entry")
             .expression_attribute_values(":stream", text(stream.key()))
             .expression_attribute_values(":from", text(from))
@@ -233,11 +235,18 @@ impl Log for DynamoLog {
             .send()
             .await;
         let error = match begun {
-            Ok(_) => return Ok(Position { epoch: epoch.clone(), offset: 0 }),
+            Ok(_) => {
+                return Ok(Position {
+                    epoch: epoch.clone(),
+                    offset: 0,
+                });
+            }
             Err(error) => error,
         };
         let exists = match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(failed)) => failed.item().and_then(position),
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                failed.item().and_then(position)
+            }
             _ => None,
         };
         exists.ok_or_else(|| PortError::new("beginning a stream of the log", error))
