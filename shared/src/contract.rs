@@ -455,14 +455,43 @@ pub async fn log(store: &impl Log) {
     }
 
     // A stream begins once, by whoever comes first; and what exists does not begin again.
-    let fresh = Stream { room: room("fresh"), user: None };
+    let fresh = Stream {
+        room: room("fresh"),
+        user: None,
+    };
     let (one, other) = (Epoch::generate(), Epoch::generate());
-    let begin = Position { epoch: one.clone(), offset: 0 };
-    assert_eq!(store.begin(&fresh, &one, now, until).await.expect("writable"), begin);
-    assert_eq!(store.begin(&fresh, &other, now, until).await.expect("writable"), begin);
-    assert_eq!(store.head(&fresh, now).await.expect("readable"), Some(begin.clone()));
-    assert_eq!(store.begin(&stream, &other, now, until).await.expect("writable"), at(304));
-    let appended = store.append(&fresh, Some(&begin), &one, &[draft(&alice, 0)], now, until).await;
+    let begin = Position {
+        epoch: one.clone(),
+        offset: 0,
+    };
+    assert_eq!(
+        store
+            .begin(&fresh, &one, now, until)
+            .await
+            .expect("writable"),
+        begin
+    );
+    assert_eq!(
+        store
+            .begin(&fresh, &other, now, until)
+            .await
+            .expect("writable"),
+        begin
+    );
+    assert_eq!(
+        store.head(&fresh, now).await.expect("readable"),
+        Some(begin.clone())
+    );
+    assert_eq!(
+        store
+            .begin(&stream, &other, now, until)
+            .await
+            .expect("writable"),
+        at(304)
+    );
+    let appended = store
+        .append(&fresh, Some(&begin), &one, &[draft(&alice, 0)], now, until)
+        .await;
     assert_eq!(appended.expect("writable"), Appended::Done);
 
     // What has expired is not there, whether or not TTL has removed it; its ids are free again.

@@ -5,7 +5,7 @@
 //! where the log was lost or has expired, the next message begins a new one, so that a client can never
 //! mistake what is left for what it has seen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -368,14 +368,18 @@ impl<L: Log> History<L> {
         let mut recovered = Recovered::new(stream.kind());
         let mut before = None;
         let mut begin: Option<Position> = None;
-        let mut entries = Vec::new();
+        let (mut entries, mut bytes) = (VecDeque::new(), 0);
         loop {
             let page = self.log.read_back(stream, before.as_ref(), now).await?;
             if before.is_none() {
                 let head = match page.head {
                     Some(head) => head,
                     // The client needs a position to come back with: the stream begins here.
-                    None => self.log.begin(stream, &Epoch::generate(), now, now.after(self.keep)).await?,
+                    None => {
+                        self.log
+                            .begin(stream, &Epoch::generate(), now, now.after(self.keep))
+                            .await?
+                    }
                 };
                 if head.offset > 0 && page.entries.is_empty() && page.ended {
                     continue; // somebody published in between
@@ -398,10 +402,13 @@ impl<L: Log> History<L> {
                     offset: position.offset - 1,
                 });
                 before = Some(position.clone());
-                entries.push(entry);
-                // Only the oldest are sent: the newest of a long list are not kept.
-                if entries.len() > 2 * APPEND_MAX_MESSAGES {
-                    entries.drain(..APPEND_MAX_MESSAGES);
+                bytes += entry.notification.len();
+                entries.push_back(entry);
+                // Only the oldest fit: the newest of a long list are not kept.
+                while bytes > 2 * RECOVERED_MAX_BYTES {
+                    bytes -= entries
+                        .pop_front()
+                        .map_or(0, |entry| entry.notification.len());
                 }
             }
             if reached {

@@ -307,7 +307,10 @@ impl Log for MemoryLog {
     ) -> Result<Position, PortError> {
         Ok(self.stream(stream, |stream| {
             stream.head(now).unwrap_or_else(|| {
-                let begin = Position { epoch: epoch.clone(), offset: 0 };
+                let begin = Position {
+                    epoch: epoch.clone(),
+                    offset: 0,
+                };
                 stream.head = Some((begin.clone(), expires_at));
                 begin
             })

@@ -331,16 +331,32 @@ async fn who_has_seen_nothing_gets_what_came_since_the_connection_began() {
 #[tokio::test]
 async fn an_empty_stream_has_a_position_to_come_back_with() {
     let world = World::new();
-    let first = world.history.recover(&stream(), None, NOW, NOW).await.unwrap();
+    let first = world
+        .history
+        .recover(&stream(), None, NOW, NOW)
+        .await
+        .unwrap();
     assert!(first.complete && first.messages.is_empty());
     let begin = first.head.unwrap();
     assert_eq!(begin.offset, 0);
-    let again = world.history.recover(&stream(), None, NOW, NOW).await.unwrap();
+    let again = world
+        .history
+        .recover(&stream(), None, NOW, NOW)
+        .await
+        .unwrap();
     assert_eq!(again.head, Some(begin.clone()), "a stream begins once");
     world.append_at(&["a", "b"], "1", NOW).await;
     let later = NOW.after(Duration::from_secs(600));
     let answer = world.recover(Some(&begin), later, later).await;
-    assert_eq!(answer, Answer { offsets: vec![1, 2], head: Some(2), more: false, complete: true });
+    assert_eq!(
+        answer,
+        Answer {
+            offsets: vec![1, 2],
+            head: Some(2),
+            more: false,
+            complete: true
+        }
+    );
 }
 
 #[tokio::test]

@@ -89,11 +89,21 @@ async fn the_authorizer_costs_one_get_item() {
 async fn connect_and_disconnect_cost_one_write_each() {
     let dynamo = Dynamo::start().await;
     let (connections, sharding) = (dynamo.connections(), Sharding::default());
-    connect::handle(&connections, &sharding, serde_json::from_value(event("connect.json")).unwrap()).await.unwrap();
+    connect::handle(
+        &connections,
+        &sharding,
+        serde_json::from_value(event("connect.json")).unwrap(),
+    )
+    .await
+    .unwrap();
     assert_eq!(dynamo.calls(), [write("PutItem")]);
-    disconnect::handle(&connections, &sharding, serde_json::from_value(event("disconnect.json")).unwrap())
-        .await
-        .unwrap();
+    disconnect::handle(
+        &connections,
+        &sharding,
+        serde_json::from_value(event("disconnect.json")).unwrap(),
+    )
+    .await
+    .unwrap();
     assert_eq!(dynamo.calls(), [write("DeleteItem")]);
 }
 
