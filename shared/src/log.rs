@@ -240,8 +240,10 @@ impl<L: Log> History<L> {
                 if pending.is_empty() {
                     return Ok(());
                 }
+                let head = self.log.head(stream, now()).await?;
+                // Only now: who connects later than `appended_at` says recovers without the message. A
+                // slow read must not make that longer than the leeway of a first recovery.
                 let now = now();
-                let head = self.log.head(stream, now).await?;
                 let next = head.clone().unwrap_or_else(|| Position {
                     epoch: Epoch::generate(),
                     offset: 0,
