@@ -240,8 +240,10 @@ impl<L: Log> History<L> {
                 if pending.is_empty() {
                     return Ok(());
                 }
+                let head = self.log.head(stream, now()).await?;
+                // Only now: who connects later than `appended_at` says recovers without the message. A
+                // slow read must not make that longer than the leeway of a first recovery.
                 let now = now();
-                let head = self.log.head(stream, now).await?;
                 let next = head.clone().unwrap_or_else(|| Position {
                     epoch: Epoch::generate(),
                     offset: 0,
@@ -285,10 +287,14 @@ impl<L: Log> History<L> {
         timeout_at(deadline, attempts)
             .await
             .map_err(|elapsed| PortError::new("appending to the log in time", elapsed))??;
-        Ok(same
-            .iter()
-            .map(|&i| positions[i].clone().expect("appended or known"))
-            .collect())
+        let placed = same.iter().enumerate().map(|(i, &first)| {
+            let mut placed = positions[first].clone().expect("appended or known");
+            if first != i && placed.stored.is_none() {
+                placed.stored = Some(drafts[first].notification.to_owned());
+            }
+            placed
+        });
+        Ok(placed.collect())
     }
 
     /// What a client has missed of a stream: behind `seen`, or, where it has seen nothing, since
@@ -376,18 +382,18 @@ impl<L: Log> History<L> {
                     Some(head) => head,
                     // The client needs a position to come back with: the stream begins here.
                     None => {
-                        self.log
-                            .begin(stream, &Epoch::generate(), now, now.after(self.keep))
-                            .await?
+                        let head = self.begin(stream, now).await?;
+                        if head.offset > 0 {
+                            continue; // somebody published in between
+                        }
+                        head
                     }
                 };
-                if head.offset > 0 && page.entries.is_empty() && page.ended {
-                    continue; // somebody published in between
-                }
                 begin = Some(head.clone());
                 recovered.head = Some(head);
             }
-            let mut reached = page.ended;
+            // Of a page of expired messages nothing is left, and nothing older either.
+            let mut reached = page.ended || page.entries.is_empty();
             for entry in page.entries {
                 let follows = begin.as_ref().is_some_and(|begin| {
                     entry.position.epoch == begin.epoch && entry.position.offset == begin.offset
@@ -434,12 +440,24 @@ impl<L: Log> History<L> {
     }
 
     async fn incomplete(&self, stream: &Stream, now: Timestamp) -> Result<Recovered, PortError> {
-        let head = self.log.head(stream, now).await?;
+        let head = match self.log.head(stream, now).await? {
+            Some(head) => head,
+            // What follows the reload is not lost to a client that is away then.
+            None => self.begin(stream, now).await?,
+        };
         Ok(Recovered {
-            head,
+            head: Some(head),
             complete: false,
             ..Recovered::new(stream.kind())
         })
+    }
+
+    /// Where a stream ends, that may be one of which nothing is kept: it begins then.
+    async fn begin(&self, stream: &Stream, now: Timestamp) -> Result<Position, PortError> {
+        let expires_at = now.after(self.keep);
+        self.log
+            .begin(stream, &Epoch::generate(), now, expires_at)
+            .await
     }
 }
 

@@ -113,6 +113,11 @@ async fn offsets_are_contiguous_from_one_and_an_id_again_is_the_same_place() {
     let first = world.append_at(&["a", "b", "a"], "1", NOW).await;
     let offsets: Vec<u64> = first.iter().map(|placed| placed.position.offset).collect();
     assert_eq!(offsets, [1, 2, 1], "twice in one batch is once");
+    assert_eq!(
+        first[2].stored.as_deref(),
+        Some(r#"{"data":1}"#),
+        "the second time may say something else: delivered is what is stored"
+    );
     let second = world.append_at(&["c", "b", "d"], "2", NOW).await;
     let offsets: Vec<u64> = second.iter().map(|placed| placed.position.offset).collect();
     assert_eq!(offsets, [3, 2, 4]);
@@ -240,10 +245,11 @@ async fn another_life_of_the_stream_is_no_continuation() {
         lost,
         Answer {
             offsets: vec![],
-            head: None,
+            head: Some(0),
             more: false,
             complete: false
-        }
+        },
+        "a new one begins, so that who reloads and goes away has a position"
     );
     let new = world.append_at(&["n"], "1", NOW).await[0]
         .position
@@ -376,4 +382,37 @@ async fn a_first_recovery_that_does_not_fit_begins_with_the_oldest() {
             complete: true
         }
     );
+}
+
+/// Found by the simulation: TTL may delete late, and a page of expired messages has nothing to go on from.
+#[tokio::test]
+async fn a_first_recovery_ends_at_what_has_expired_and_is_not_deleted_yet() {
+    let world = World::new();
+    world.fill(25).await;
+    let now = NOW.after(KEEP + Duration::from_secs(1));
+    let quiet = Answer {
+        offsets: vec![],
+        head: Some(0),
+        more: false,
+        complete: true,
+    };
+    assert_eq!(world.recover(None, now, now).await, quiet);
+}
+
+/// Found by the simulation: who is told to reload, goes away and comes back has no other position.
+#[tokio::test]
+async fn what_follows_a_reload_of_an_expired_stream_is_not_missed() {
+    let world = World::new();
+    let epoch = world.fill(3).await;
+    let now = NOW.after(KEEP + Duration::from_secs(1));
+    let told = world
+        .history
+        .recover(&stream(), Some(&at(&epoch, 3)), now, now)
+        .await
+        .unwrap();
+    assert!(!told.complete);
+    world.append_at(&["while-away"], "1", now).await;
+    let later = now.after(Duration::from_secs(600));
+    let answer = world.recover(told.head.as_ref(), later, later).await;
+    assert_eq!((answer.offsets, answer.complete), (vec![1], true));
 }
