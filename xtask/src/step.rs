@@ -200,8 +200,8 @@ impl Step<'_> {
         Ok(lines.iter().flatten().collect::<Vec<_>>().join("\n"))
     }
 
-    /// Runs a program to its end; what it writes to its standard output goes to the terminal and to
-    /// `each_line`, its standard error to the terminal.
+    /// Runs a program to its end; what it writes goes to standard output as it comes, and to
+    /// `each_line`.
     ///
     /// # Errors
     ///
@@ -211,20 +211,18 @@ impl Step<'_> {
             self.bar.finish_and_clear();
             self.steps.say(&format!("▸ {} …", self.bar.prefix()));
         }
-        let mut running = Running::start(command, Stdio::piped(), Stdio::inherit())?;
-        let lines = running.stdout().map(|stdout| lines([Box::new(stdout)]));
-        let mut show = || {
-            for line in lines.iter().flat_map(|lines| lines.try_iter()) {
-                println!("{line}");
-                each_line(&line);
-            }
-        };
-        let status = running.wait(&mut show)?;
-        drop(running);
-        for line in lines.iter().flatten() {
+        let mut running = Running::start(command, Stdio::piped(), Stdio::piped())?;
+        let stdout = running.stdout().context("no standard output")?;
+        let stderr = running.stderr().context("no standard error")?;
+        // Through one channel, so that they come in the order in which they were written.
+        let lines = lines([Box::new(stdout), Box::new(stderr)]);
+        let mut show = |line: String| {
             println!("{line}");
             each_line(&line);
-        }
+        };
+        let status = running.wait(|| lines.try_iter().for_each(&mut show))?;
+        drop(running);
+        lines.iter().for_each(&mut show);
         if status.success() {
             return Ok(());
         }

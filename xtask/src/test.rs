@@ -130,7 +130,8 @@ fn build_and_test(
             &sam.build_dir,
             toolchains,
         );
-        step.show(&tests, |line| totals.count(line)).see(&log)
+        step.show(&tests, |line| totals.count(line))
+            .advise(&format!("what the functions wrote is in {}", log.display()))
     });
     steps.run("stopping the local AWS", |_| {
         drop(aws);
