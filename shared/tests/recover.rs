@@ -1,4 +1,5 @@
 //! Appending to the log and recovering from it, over the port in memory.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::time::Duration;
 

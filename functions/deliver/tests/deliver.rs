@@ -1,4 +1,5 @@
 //! The consumer of `DeliveryQueue`. (What a job does: `shared/tests/fanout.rs`.)
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::num::NonZeroUsize;
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! `recover`, with the shape of the other routes' events. (What is recovered: `shared/tests/recover.rs`.)
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::time::Duration;
 
