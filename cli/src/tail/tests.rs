@@ -8,6 +8,7 @@ use hermes::claims::TokenSigner;
 use hermes::issue::Issuer;
 use hermes::memory::MemoryCredentials;
 use hermes::secret::{JwtSecret, Secret};
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -20,6 +21,7 @@ use super::*;
 const TIMING: Timing = Timing {
     ping_every: Duration::from_secs(60),
     answer_within: Duration::from_millis(200),
+    overtaken_within: Duration::from_millis(20),
     replace_after: Duration::from_secs(60),
     overlap: Duration::from_millis(300),
     first_delay: Duration::from_millis(10),
@@ -72,6 +74,59 @@ fn notification(id: &str) -> Frame {
     Frame::text(format!(
         r#"{{"user_id":"system","data":1,"room_id":"demo","id":"{id}"}}"#
     ))
+}
+
+/// A notification in the log.
+fn place(stream: &str, offset: u64) -> String {
+    format!(
+        r#"{{"user_id":"system","data":1,"room_id":"demo","id":"{stream}-{offset}","stream":"{stream}","epoch":"e","offset":{offset}}}"#
+    )
+}
+
+/// The next question: what was seen of the stream, and how to answer with these offsets.
+async fn asked(
+    socket: &mut WebSocketStream<TcpStream>,
+) -> (Value, impl Fn(u64, &[u64], bool) -> Frame + use<>) {
+    let frame = socket.next().await.unwrap().unwrap();
+    let request: Value = serde_json::from_str(frame.to_text().unwrap()).unwrap();
+    assert_eq!(request["action"], "recover", "{request}");
+    let (stream, reference) = (request["stream"].clone(), request["ref"].clone());
+    let answer = move |head: u64, offsets: &[u64], complete: bool| {
+        let stream = stream.as_str().unwrap();
+        let messages: Vec<Value> = offsets
+            .iter()
+            .map(|offset| serde_json::from_str(&place(stream, *offset)).unwrap())
+            .collect();
+        let more = offsets.last().is_some_and(|last| *last < head);
+        let data = json!({"stream": stream, "epoch": "e", "head": head, "complete": complete, "more": more, "messages": messages});
+        Frame::text(json!({"system": "recovered", "ref": reference, "data": data}).to_string())
+    };
+    (request, answer)
+}
+
+/// The questions of a new connection about the room, seen up to `seen`, and the user, who has nothing.
+async fn asked_for_both(
+    socket: &mut WebSocketStream<TcpStream>,
+    seen: Option<u64>,
+) -> impl Fn(u64, &[u64], bool) -> Frame + use<> {
+    let (request, room) = asked(socket).await;
+    assert_eq!(request["stream"], "room");
+    assert_eq!(request.get("offset"), seen.map(Value::from).as_ref());
+    assert_eq!(request.get("epoch"), seen.map(|_| json!("e")).as_ref());
+    let (request, user) = asked(socket).await;
+    assert_eq!(request["stream"], "user");
+    socket.send(user(0, &[], true)).await.unwrap();
+    room
+}
+
+/// Answers the questions of a new connection as a deployment without a log does.
+async fn has_no_log(socket: &mut WebSocketStream<TcpStream>) {
+    for _ in 0..2 {
+        let (request, _) = asked(socket).await;
+        let data = json!({"code": "unknown_action", "message": "no history"});
+        let error = json!({"system": "error", "ref": request["ref"], "data": data});
+        socket.send(Frame::text(error.to_string())).await.unwrap();
+    }
 }
 
 /// A listener that has enough after `count`, and the ids that it showed.
@@ -168,6 +223,7 @@ async fn a_connection_without_an_answer_to_a_ping_is_dead() {
     let (mut tail, ids) = tail(&url, fixed(), timing, 1);
     let script = async {
         let (mut answers, _) = server.accept().await;
+        has_no_log(&mut answers).await;
         for _ in 0..3 {
             let ping = answers.next().await.unwrap().unwrap();
             assert_eq!(ping.to_text().unwrap(), PING);
@@ -231,4 +287,129 @@ async fn each_connection_has_its_own_token_until_the_user_is_revoked() {
     };
     let (result, ()) = tokio::join!(tail.run(), script);
     assert!(result.unwrap_err().to_string().contains("were revoked"));
+}
+
+#[tokio::test]
+async fn what_was_missed_is_shown_in_its_place_and_nothing_twice() {
+    let (server, url) = Server::start().await;
+    let (mut tail, ids) = tail(&url, fixed(), TIMING, 8);
+    let script = async {
+        let (mut socket, _) = server.accept().await;
+        let room = asked_for_both(&mut socket, None).await;
+        socket.send(Frame::text(place("room", 2))).await.unwrap();
+        socket.send(room(1, &[1], true)).await.unwrap();
+        // One overtakes another.
+        for offset in [4, 3, 4, 2] {
+            socket
+                .send(Frame::text(place("room", offset)))
+                .await
+                .unwrap();
+        }
+        // One is lost.
+        socket.send(Frame::text(place("room", 6))).await.unwrap();
+        let (request, room) = asked(&mut socket).await;
+        assert_eq!(request["offset"], 4);
+        socket.send(room(6, &[5, 6], true)).await.unwrap();
+        drop(socket);
+
+        let (mut socket, _) = server.accept().await;
+        let room = asked_for_both(&mut socket, Some(6)).await;
+        socket.send(room(8, &[7], true)).await.unwrap();
+        let (request, room) = asked(&mut socket).await;
+        assert_eq!(request["offset"], 7);
+        socket.send(room(8, &[8], true)).await.unwrap();
+    };
+    let (result, ()) = tokio::join!(tail.run(), script);
+    result.unwrap();
+    let expected: Vec<_> = (1..=8).map(|offset| format!("room-{offset}")).collect();
+    assert_eq!(shown(&ids), expected);
+}
+
+#[tokio::test]
+async fn a_pong_tells_of_what_was_lost_in_a_quiet_room() {
+    let timing = Timing {
+        ping_every: Duration::from_millis(300),
+        ..TIMING
+    };
+    let (server, url) = Server::start().await;
+    let (mut tail, ids) = tail(&url, fixed(), timing, 1);
+    let script = async {
+        let (mut socket, _) = server.accept().await;
+        let room = asked_for_both(&mut socket, None).await;
+        socket.send(room(3, &[], true)).await.unwrap();
+        let ping = socket.next().await.unwrap().unwrap();
+        assert_eq!(ping.to_text().unwrap(), PING);
+        let heads =
+            json!({"room": {"epoch": "e", "offset": 3}, "user": {"epoch": "e", "offset": 1}});
+        let pong = json!({"system": "pong", "data": {"heads": heads}});
+        socket.send(Frame::text(pong.to_string())).await.unwrap();
+        let (request, user) = asked(&mut socket).await;
+        assert_eq!(
+            (&request["stream"], &request["offset"]),
+            (&json!("user"), &json!(0))
+        );
+        socket.send(user(1, &[1], true)).await.unwrap();
+    };
+    let (result, ()) = tokio::join!(tail.run(), script);
+    result.unwrap();
+    assert_eq!(shown(&ids), ["user-1"]);
+}
+
+#[tokio::test]
+async fn history_that_is_gone_ends_nothing() {
+    let (server, url) = Server::start().await;
+    let (mut tail, ids) = tail(&url, fixed(), TIMING, 2);
+    let script = async {
+        let (mut socket, _) = server.accept().await;
+        let room = asked_for_both(&mut socket, None).await;
+        socket.send(room(1, &[1], true)).await.unwrap();
+        drop(socket);
+        let (mut socket, _) = server.accept().await;
+        let room = asked_for_both(&mut socket, Some(1)).await;
+        socket.send(room(7, &[], false)).await.unwrap();
+        socket.send(Frame::text(place("room", 8))).await.unwrap();
+    };
+    let (result, ()) = tokio::join!(tail.run(), script);
+    result.unwrap();
+    assert_eq!(shown(&ids), ["room-1", "room-8"]);
+}
+
+#[tokio::test]
+async fn a_question_without_an_answer_is_asked_again() {
+    let (server, url) = Server::start().await;
+    let (mut tail, ids) = tail(&url, fixed(), TIMING, 1);
+    let script = async {
+        let (mut socket, _) = server.accept().await;
+        let _unsent = asked_for_both(&mut socket, None).await;
+        let (request, room) = asked(&mut socket).await;
+        assert_eq!(request["stream"], "room");
+        socket.send(room(1, &[1], true)).await.unwrap();
+    };
+    let (result, ()) = tokio::join!(tail.run(), script);
+    result.unwrap();
+    assert_eq!(shown(&ids), ["room-1"]);
+}
+
+#[tokio::test]
+async fn the_successor_of_an_old_connection_asks_for_what_came_between() {
+    let timing = Timing {
+        replace_after: Duration::from_millis(100),
+        ..TIMING
+    };
+    let (server, url) = Server::start().await;
+    let (mut tail, ids) = tail(&url, fixed(), timing, 3);
+    let script = async {
+        let (mut old, _) = server.accept().await;
+        let room = asked_for_both(&mut old, None).await;
+        old.send(room(1, &[1], true)).await.unwrap();
+        let (mut new, _) = server.accept().await;
+        old.send(Frame::text(place("room", 2))).await.unwrap();
+        while old.next().await.is_some() {}
+        let room = asked_for_both(&mut new, Some(2)).await;
+        new.send(Frame::text(place("room", 2))).await.unwrap();
+        new.send(room(3, &[3], true)).await.unwrap();
+    };
+    let (result, ()) = tokio::join!(tail.run(), script);
+    result.unwrap();
+    assert_eq!(shown(&ids), ["room-1", "room-2", "room-3"]);
 }

@@ -36,6 +36,12 @@ impl Invocation {
         } else {
             0
         };
+        // Little of its time may be left, as after a slow start.
+        let timeout = if world.strikes(world.schedule.faults.crash) {
+            world.between(1_100, timeout.as_millis() as u64)
+        } else {
+            timeout
+        };
         let skew = world.skew();
         world.tell(name, String::new);
         Arc::new(Self {

@@ -147,6 +147,7 @@ impl DeliveryJobs for Ports {
         let world = self.world();
         self.call("enqueue a job", async {
             let body = serde_json::to_string(job).expect("a job serializes");
+            world.tell("job", || body.clone());
             world.jobs.send(world, body, None);
             Ok(())
         })
