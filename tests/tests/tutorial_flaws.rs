@@ -17,15 +17,6 @@ use hermes_tests::process::{Counted, Function};
 use hermes_tests::stack::Stack;
 use serde_json::{Map, Value, json};
 
-const FUNCTIONS: [&str; 6] = [
-    "Authorizer",
-    "Connect",
-    "Disconnect",
-    "SendMessage",
-    "SendMessageToSqs",
-    "Default",
-];
-
 fn of_type<'a>(resources: &'a Map<String, Value>, of: &str) -> BTreeMap<&'a str, &'a Value> {
     let resources = resources
         .iter()
@@ -46,13 +37,7 @@ async fn each_function_has_a_role_of_its_own_that_allows_exactly_what_it_does() 
     let resources = Stack::find().await.resources().await;
     let functions = of_type(&resources, "AWS::Lambda::Function");
     let roles = of_type(&resources, "AWS::IAM::Role");
-    assert!(
-        functions.keys().copied().eq(FUNCTIONS
-            .map(|name| format!("{name}Function"))
-            .iter()
-            .map(String::as_str)
-            .collect::<std::collections::BTreeSet<_>>())
-    );
+    assert_eq!(functions.len(), 6, "say below what a new one may do");
     let connections = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/${Stage}/POST/@connections/*";
     for (name, allowed) in [
         (
