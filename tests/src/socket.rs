@@ -172,7 +172,7 @@ impl Socket {
         ack["data"]["id"].as_str().expect("an id").to_owned()
     }
 
-    /// Nothing comes any more: a message of `to` this user alone overtakes nothing, and is the next.
+    /// Nothing more has come: a message to `user`, whose only socket in the room this is, is the next.
     pub async fn receives_nothing_more(&mut self, user: &str) {
         let end = json!({"end": Uuid::now_v7().to_string()});
         let ack = self

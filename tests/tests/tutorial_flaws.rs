@@ -17,17 +17,6 @@ use hermes_tests::process::{Counted, Function};
 use hermes_tests::stack::Stack;
 use serde_json::{Map, Value, json};
 
-const FUNCTIONS: [&str; 8] = [
-    "Authorizer",
-    "Connect",
-    "Disconnect",
-    "SendMessage",
-    "SendMessageToSqs",
-    "Deliver",
-    "Recover",
-    "Default",
-];
-
 fn of_type<'a>(resources: &'a Map<String, Value>, of: &str) -> BTreeMap<&'a str, &'a Value> {
     let resources = resources
         .iter()
@@ -48,13 +37,7 @@ async fn each_function_has_a_role_of_its_own_that_allows_exactly_what_it_does() 
     let resources = Stack::find().await.resources().await;
     let functions = of_type(&resources, "AWS::Lambda::Function");
     let roles = of_type(&resources, "AWS::IAM::Role");
-    assert!(
-        functions.keys().copied().eq(FUNCTIONS
-            .map(|name| format!("{name}Function"))
-            .iter()
-            .map(String::as_str)
-            .collect::<std::collections::BTreeSet<_>>())
-    );
+    assert_eq!(functions.len(), 8, "say below what a new one may do");
     // In the template only with a log; where there is none, nobody may touch it.
     let streams = || json!("StreamsTable");
     let connections = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/${Stage}/POST/@connections/*";

@@ -5,13 +5,17 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::failure::{Explain, Failure};
+use crate::interrupt;
 use crate::step::Steps;
 use crate::workspace::Workspace;
 
@@ -97,19 +101,25 @@ impl Workspace {
         let pins = fs::read_to_string(&requirements)
             .with_context(|| format!("cannot read {}", requirements.display()))?;
         let stamp = stamp(&venv.0, &pins);
-        if is_ready(&venv, &stamp) {
+        if unready(&venv, &stamp)?.is_none() {
             return Ok(venv);
         }
         steps.run(&format!("installing {name} and what it needs in .venv"), |step| {
             let python = python()?;
             fs::create_dir_all(self.tools())?;
             let lock = File::create(self.tools().join(format!("{name}.lock")))?;
-            lock.lock().context("cannot lock the environment")?; // until this step ends
-            if is_ready(&venv, &stamp) {
-                return Ok(venv); // another `cargo xtask` made it meanwhile
+            while let Err(error) = lock.try_lock() {
+                if let TryLockError::Error(error) = error {
+                    return Err(error).context("cannot lock the environment");
+                }
+                interrupt::check()?;
+                thread::sleep(Duration::from_millis(100));
             }
-            // Half-made, or made from other pins.
+            let Some(why) = unready(&venv, &stamp)? else {
+                return Ok(venv); // another `cargo xtask` made it meanwhile
+            };
             if venv.0.exists() {
+                steps.say(&format!("  {} is made again: {why}", venv.0.display()));
                 fs::remove_dir_all(&venv.0)
                     .with_context(|| format!("cannot remove {}", venv.0.display()))?;
             }
@@ -135,10 +145,26 @@ fn stamp(venv: &Path, pins: &str) -> String {
     format!("{}\n{pins}", venv.display())
 }
 
-/// The interpreter is a link to the machine's Python, which may have gone since.
-fn is_ready(venv: &Venv, stamp: &str) -> bool {
-    venv.program("python").exists()
-        && fs::read_to_string(venv.0.join(STAMP)).is_ok_and(|found| found == stamp)
+/// Why an environment cannot be used; `None` if it can.
+///
+/// # Errors
+///
+/// When that cannot be found out: it may be good, and is left alone.
+fn unready(venv: &Venv, stamp: &str) -> Result<Option<&'static str>> {
+    let file = venv.0.join(STAMP);
+    let found = match fs::read_to_string(&file) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some("it is half-made")),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+    };
+    if found != stamp {
+        return Ok(Some(
+            "other versions are pinned now, or the project was moved",
+        ));
+    }
+    // A link to the machine's Python, which may have gone since.
+    let python = venv.program("python").try_exists()?;
+    Ok((!python).then_some("its Python is not there any more"))
 }
 
 /// A Python of the machine that can make environments: `$PYTHON`, `python3`, or one with a version
@@ -224,17 +250,18 @@ mod tests {
         fs::create_dir_all(folder.join("bin")).unwrap();
         fs::write(venv.program("python"), "").unwrap();
         let made_from = stamp(&folder, "ministack==1");
-        assert!(!is_ready(&venv, &made_from), "half-made");
+        assert_eq!(unready(&venv, &made_from).unwrap(), Some("it is half-made"));
         fs::write(folder.join(STAMP), &made_from).unwrap();
-        assert!(is_ready(&venv, &made_from));
-        assert!(
-            !is_ready(&venv, &stamp(&folder, "ministack==2")),
-            "other pins"
-        );
-        assert!(
-            !is_ready(&venv, &stamp(Path::new("/moved"), "ministack==1")),
-            "moved"
-        );
+        assert_eq!(unready(&venv, &made_from).unwrap(), None);
+        for other in [
+            stamp(&folder, "ministack==2"),
+            stamp(Path::new("/moved"), "ministack==1"),
+        ] {
+            let why = unready(&venv, &other).unwrap();
+            assert!(why.is_some_and(|why| why.contains("pinned")), "{why:?}");
+        }
+        fs::remove_file(venv.program("python")).unwrap();
+        assert!(unready(&venv, &made_from).unwrap().is_some());
         fs::remove_dir_all(folder).unwrap();
     }
 }

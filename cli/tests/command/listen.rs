@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
@@ -169,8 +170,14 @@ async fn a_reader_that_has_enough_ends_it_quietly() {
 #[tokio::test]
 async fn a_signal_is_the_normal_end() {
     let (listener, url) = server().await;
-    let child = listen(&url, "");
+    let mut child = listen(&url, "");
     let mut socket = accept(&listener).await;
+    // Before it knows that it is connected, a signal is no normal end.
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert_eq!(
+        told.next_line().await.unwrap(),
+        Some(format!("connected to {url}"))
+    );
     let id = child.id().unwrap().to_string();
     let kill = std::process::Command::new("kill").arg(id).status();
     assert!(kill.unwrap().success());

@@ -96,8 +96,14 @@ async fn a_user_recovers_its_own_stream_and_nobody_elses() {
     );
     event["requestContext"]["authorizer"]["user_id"] = json!("carol");
     let recovered = answer(Some(&history), event.clone()).await["data"].clone();
-    assert_eq!((&recovered["head"], &recovered["messages"]), (&json!(0), &json!([])));
-    assert!(recovered["epoch"].is_string(), "a position to come back with");
+    assert_eq!(
+        (&recovered["head"], &recovered["messages"]),
+        (&json!(0), &json!([]))
+    );
+    assert!(
+        recovered["epoch"].is_string(),
+        "a position to come back with"
+    );
     event["requestContext"]["authorizer"]["room_id"] = json!("other");
     event["body"] = json!(r#"{"action":"recover","stream":"room"}"#);
     assert_eq!(

@@ -43,6 +43,8 @@ pub async fn handle<L: Log, C: Connections, S: Sockets, J: DeliveryJobs, K: Cloc
         Event::Queue(batch) => {
             Response::Queue(queue::handle(publisher, dead_letters, batch, deadline).await)
         }
-        Event::Route(frame) => Response::Route(Box::new(route::handle(publisher, &frame, deadline).await)),
+        Event::Route(frame) => {
+            Response::Route(Box::new(route::handle(publisher, &frame, deadline).await))
+        }
     }
 }
