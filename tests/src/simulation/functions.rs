@@ -98,7 +98,7 @@ pub(crate) async fn route(world: &Arc<World>, action: &str, event: Request) -> O
         "sendMessage" => {
             let event = Event::Route(Box::new(event));
             match send_message(world, "send-message", event).await? {
-                Response::Route(response) => response,
+                Response::Route(response) => *response,
                 Response::Queue(_) => unreachable!("a frame is answered as one"),
             }
         }
