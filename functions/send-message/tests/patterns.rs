@@ -1,5 +1,6 @@
 //! What SQS must deliver again of a batch of ten, for every way in which its records can succeed and
 //! fail.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
