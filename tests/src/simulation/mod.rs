@@ -5,7 +5,7 @@
 //! random comes from one generator, everything waits for one clock, and nothing runs at the same time:
 //! so a seed is a schedule, and plays again. For some minutes of its time calls fail with and without
 //! effect, invocations die at any call, queues deliver twice, and sockets vanish; then nothing fails any
-//! more, everything comes to rest, and [`check`] holds what every client has against the log.
+//! more, everything comes to rest, and `check` holds what every client has against the log.
 
 mod backend;
 mod check;
