@@ -188,7 +188,8 @@ impl Reader {
             let missed = ledger.accepted(&self.stream).iter().find(|accepted| {
                 let is_behind = accepted.position.epoch == after.epoch
                     && accepted.position.offset > after.offset;
-                accepted.at >= since && !is_behind
+                // The log keeps messages for longer than a connection lives; a schedule may not.
+                accepted.at >= since && !is_behind && accepted.is_kept(world.now())
             });
             let missed = missed.map(|missed| missed.position.clone());
             drop(ledger);
