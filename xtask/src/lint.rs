@@ -1,5 +1,6 @@
 //! `cargo xtask lint`.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
@@ -160,9 +161,12 @@ fn install_cargo_deny(workspace: &Workspace, steps: &Steps) -> Result<PathBuf> {
         install
             .args(["--version", CARGO_DENY, "--force", "--root"])
             .arg(&root);
-        install.arg("--target-dir").arg(root.join("target"));
+        // A folder of its own, so that an interrupted installation goes on where it was.
+        let target = root.join("target");
+        install.arg("--target-dir").arg(&target);
         step.execute(&install)
             .advise("crates.io must be reachable once")?;
+        let _ = fs::remove_dir_all(target); // a gigabyte that is not needed again
         Ok(program)
     })
 }
