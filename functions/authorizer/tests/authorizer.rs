@@ -1,4 +1,4 @@
-//! The authorizer, with the events of `events/`. (Hostile tokens: `tests/tests/handshakes.rs`.)
+//! The authorizer, with the events of `events/`. (Hostile tokens: `tests/tests/handshakes/`.)
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use authorizer::{Authorizer, Decision, NoDecision};
