@@ -9,8 +9,7 @@ if version("ministack") != "1.5.33":  # the mends change private parts of exactl
 PORT = os.environ.get("GATEWAY_PORT", "4566")
 # On AWS a function sees nothing of the developer's shell; here it would inherit all of it. Also, the root credentials
 # are the ones in the environment, AUTH enforces IAM, and without the endpoint functions would call the real AWS.
-for name in set(os.environ) - {"PATH", "HOME", "LANG", "TMPDIR", "LOG_LEVEL"}:
-    del os.environ[name]
+for name in set(os.environ) - {"PATH", "HOME", "LANG", "TMPDIR", "LOG_LEVEL"}: del os.environ[name]
 os.environ.update(
     GATEWAY_PORT=PORT, AWS_ENDPOINT_URL=f"http://127.0.0.1:{PORT}", MINISTACK_HOST="127.0.0.1", AUTH="true",
     AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION="us-east-1", IOT_MTLS_ENABLED="0")
@@ -42,23 +41,24 @@ def limit(original, esm, *args):  # a parameter of type Number is a number on AW
 async def run(original, function, *args, thread_name=""):
     result = await original(function, *args, thread_name=thread_name)
     failed = thread_name == "ministack-apigw-authorizer" and result.get("error")
-    if failed and result["body"].get("errorMessage") == "Unauthorized":
-        raise PermissionError
+    if failed and result["body"].get("errorMessage") == "Unauthorized": raise PermissionError
     return result
 
 @mends(apigateway, "_authorize_ws_connect")
 async def authorize(original, *args):
-    with contextlib.suppress(PermissionError):
-        return await original(*args)
+    with contextlib.suppress(PermissionError): return await original(*args)
     return (401, "Unauthorized"), None  # this error text alone; others are 500 (apigateway-use-lambda-authorizer.html)
 
-connect_answer = contextvars.ContextVar("connect_answer")
+connection = contextvars.ContextVar("connection")  # when it began, and what $connect answered
+
+@mends(apigateway, "_ws_request_context")
+def request_context(original, *args):  # in every event (apigateway-websocket-api-mapping-template-reference.html)
+    return {**original(*args), "messageDirection": "IN", "connectedAt": connection.get()["connectedAt"]}
 
 @mends(apigateway, "_invoke_ws_lambda")
 async def invoke(original, api, account, region, route, stage, socket, event_type, request, *args, **kwargs):
     answer = await original(api, account, region, route, stage, socket, event_type, request, *args, **kwargs)
-    if event_type == "CONNECT":
-        connect_answer.get().update(answer or {})
+    if event_type == "CONNECT": connection.get().update(answer or {})
     elif event_type == "MESSAGE" and (answer or {}).get("statusCode") == 502:  # it failed: never the error's own text
         return {"body": json.dumps({"message": "Internal server error", "connectionId": socket, "requestId": request})}
     elif event_type == "MESSAGE" and not (route.get("routeResponseSelectionExpression")
@@ -75,7 +75,7 @@ async def websocket(original, scope, receive, send, *args, **kwargs):
         elif message["type"] == "websocket.close" and answer.get("statusCode", 200) >= 300:  # the same page
             return await apigateway._refuse_ws_handshake(scope, send, answer["statusCode"], "Refused", "", "")
         await send(message)
-    connect_answer.set(answer := {})
+    connection.set(answer := {"connectedAt": int(time.time() * 1000)})
     await original(scope, receive, mended_send, *args, **kwargs)
 
 def end(*_):

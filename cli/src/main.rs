@@ -1,6 +1,7 @@
 //! The `hermes` command: what a person or a backend script does with a Hermes stack.
 
 mod commands;
+mod dead_letters;
 mod failure;
 mod notification;
 mod output;
@@ -25,8 +26,10 @@ Examples:
   hermes publish --room demo '{\"type\":\"greeting\",\"data\":\"hello\"}'
 
 Instead of --stack, each value can be a variable, which wins over the stack's output:
-  HERMES_WEBSOCKET_URL, HERMES_CONNECTIONS_ENDPOINT, HERMES_MESSAGE_QUEUE_URL,
-  HERMES_CONNECTIONS_TABLE, HERMES_CREDENTIALS_TABLE,
+  HERMES_WEBSOCKET_URL, HERMES_CONNECTIONS_ENDPOINT,
+  HERMES_MESSAGE_QUEUE_URL, HERMES_DEAD_LETTER_QUEUE_URL,
+  HERMES_DELIVERY_QUEUE_URL, HERMES_DELIVERY_DEAD_LETTER_QUEUE_URL,
+  HERMES_CONNECTIONS_TABLE, HERMES_CREDENTIALS_TABLE, HERMES_SHARDED_ROOMS,
   HERMES_JWT_SECRET_ARN or HERMES_JWT_SECRET, HERMES_PASSCODE_SECRET_ARN or HERMES_PASSCODE
 Credentials and region are found as in the AWS CLI; AWS_ENDPOINT_URL leads to a local stack.
 
@@ -51,6 +54,9 @@ enum Command {
     /// Issue, revoke and inspect the tokens that clients connect with
     #[command(subcommand)]
     Token(commands::token::Token),
+    /// Look at what could not be handled, send it back, or delete it
+    #[command(subcommand)]
+    Dlq(commands::dlq::Dlq),
     Listen(commands::listen::Listen),
     Publish(commands::publish::Publish),
     Completions(commands::completions::Completions),
@@ -58,6 +64,7 @@ enum Command {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    use commands::dlq::Dlq;
     use commands::token::Token;
 
     let Cli { command, stack } = Cli::parse();
@@ -66,6 +73,10 @@ async fn main() -> ExitCode {
         Command::Token(Token::Issue(command)) => command.run(&settings).await,
         Command::Token(Token::Revoke(command)) => command.run(&settings).await,
         Command::Token(Token::Inspect(command)) => command.run(&settings).await,
+        Command::Dlq(Dlq::List(command)) => command.run(&settings).await,
+        Command::Dlq(Dlq::Show(command)) => command.run(&settings).await,
+        Command::Dlq(Dlq::Redrive(command)) => command.run(&settings).await,
+        Command::Dlq(Dlq::Purge(command)) => command.run(&settings).await,
         Command::Listen(command) => command.run(&settings).await,
         Command::Publish(command) => command.run(&settings).await,
         Command::Completions(command) => command.run(),

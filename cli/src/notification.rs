@@ -6,27 +6,17 @@ use owo_colors::{AnsiColors, OwoColorize as _};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// A frame from the server. Fields that are not known are ignored, as every client does.
+use crate::output::one_line;
+
+/// The fields that are shown. Others are ignored, as every client does.
 #[derive(Debug, Deserialize)]
-struct Frame<'a> {
-    system: Option<String>,
-    user_id: Option<String>,
+struct Fields<'a> {
+    user_id: String,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
     id: Option<String>,
     sent_at: Option<String>,
     to: Option<String>,
-}
-
-/// What a frame is.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Received {
-    /// A notification.
-    Notification(Notification),
-    /// An error frame, with its message.
-    Error(String),
-    /// An answer to a ping, or nothing that we know.
-    Other,
 }
 
 /// A message that was delivered.
@@ -40,41 +30,21 @@ pub(crate) struct Notification {
     sent_at: Option<String>,
 }
 
-/// Reads a frame.
-pub(crate) fn read(text: &str) -> Received {
-    let Ok(frame) = serde_json::from_str::<Frame<'_>>(text) else {
-        return Received::Other;
-    };
-    match frame {
-        Frame {
-            system: Some(system),
-            data,
-            ..
-        } => match system.as_str() {
-            "error" => Received::Error(one_line(data.map_or("without a reason", RawValue::get))),
-            _ => Received::Other,
-        },
-        Frame {
-            user_id: Some(sender),
-            data,
-            id,
-            sent_at,
-            to,
-            ..
-        } => Received::Notification(Notification {
-            frame: one_line(text),
-            sender: one_line(&sender),
-            // serde reads a `null` as no data.
-            data: one_line(data.map_or("null", RawValue::get)),
-            to: to.as_deref().map(one_line),
-            id,
-            sent_at,
-        }),
-        Frame { .. } => Received::Other,
-    }
-}
-
 impl Notification {
+    /// Reads a frame; none where it is no notification.
+    pub(crate) fn read(frame: &str) -> Option<Self> {
+        let fields: Fields<'_> = serde_json::from_str(frame).ok()?;
+        Some(Self {
+            frame: one_line(frame),
+            sender: one_line(&fields.user_id),
+            // serde reads a `null` as no data.
+            data: one_line(fields.data.map_or("null", RawValue::get)),
+            to: fields.to.as_deref().map(one_line),
+            id: fields.id,
+            sent_at: fields.sent_at,
+        })
+    }
+
     /// What tells it from every other notification: sender and id.
     pub(crate) fn key(&self) -> Option<(String, String)> {
         Some((self.sender.clone(), self.id.clone()?))
@@ -115,28 +85,6 @@ fn color_of(sender: &str) -> AnsiColors {
     COLORS[sum % COLORS.len()]
 }
 
-/// A text without line breaks and without what could steer a terminal. In JSON, line breaks can only
-/// stand between tokens, and every other control character is escaped or may be.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\r' | '\t' => line.push(' '),
-            c if c.is_control() || is_direction(c) => {
-                let _ = write!(line, "\\u{:04x}", u32::from(c));
-            }
-            c => line.push(c),
-        }
-    }
-    line
-}
-
-/// Whether a character changes the direction of the text after it, so that a line could be made to
-/// read as another one.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,10 +92,7 @@ mod tests {
     const FRAME: &str = r#"{"user_id":"alice","data":{"n": [1, 2.50]},"room_id":"demo","id":"m-1","sent_at":"2026-11-21T22:26:40.007Z","to":"bob","later":1}"#;
 
     fn notification(text: &str) -> Notification {
-        match read(text) {
-            Received::Notification(notification) => notification,
-            other => panic!("{other:?}"),
-        }
+        Notification::read(text).unwrap()
     }
 
     #[test]
@@ -173,20 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_are_no_notification_are_told_apart() {
-        for other in [
-            r#"{"system":"pong","data":{}}"#,
-            r#"{"message":"Internal server error","connectionId":"c"}"#,
-            "[]",
-            "hello",
-            "",
-        ] {
-            assert_eq!(read(other), Received::Other, "{other}");
-        }
-        assert_eq!(
-            read(r#"{"system":"error","data":{"code":"internal"}}"#),
-            Received::Error(r#"{"code":"internal"}"#.to_owned())
-        );
+    fn data_may_be_null() {
         assert_eq!(notification(r#"{"user_id":"a","data":null}"#).data, "null");
     }
 }

@@ -1,6 +1,7 @@
 //! What goes to standard output (the result) and to standard error (everything else). Colours are
 //! left out where the output is no terminal or `NO_COLOR` is set.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 
 use owo_colors::OwoColorize as _;
@@ -43,6 +44,12 @@ pub(crate) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
+/// How wide the terminal is that a person reads the result on.
+pub(crate) fn terminal_width() -> Option<u16> {
+    let (_height, width) = console::Term::stdout().size_checked()?;
+    Some(width)
+}
+
 /// A text as one word for a POSIX shell.
 pub(crate) fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:/+,".contains(c);
@@ -51,6 +58,28 @@ pub(crate) fn quoted(text: &str) -> String {
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
+}
+
+/// A text without line breaks and without what could steer a terminal. In JSON, line breaks can only
+/// stand between tokens, and every other control character is escaped or may be.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' => line.push(' '),
+            c if c.is_control() || is_direction(c) => {
+                let _ = write!(line, "\\u{:04x}", u32::from(c));
+            }
+            c => line.push(c),
+        }
+    }
+    line
+}
+
+/// Whether a character changes the direction of the text after it, so that a line could be made to
+/// read as another one.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

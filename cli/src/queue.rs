@@ -1,4 +1,5 @@
-//! Sending many messages to the queue: batches of ten, several at a time, failed entries once more.
+//! Sending many messages to a queue: batches of ten; to a standard queue several at a time, and failed
+//! entries once more; to a FIFO queue one after the other, and nothing behind a failed one.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -9,6 +10,7 @@ use aws_sdk_sqs::types::{BatchResultErrorEntry, SendMessageBatchRequestEntry};
 use aws_types::SdkConfig;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures::{StreamExt as _, stream};
+use hermes::message::Sequence;
 
 use crate::failure::Failure;
 
@@ -20,7 +22,7 @@ const BATCH_MESSAGES: usize = 10;
 /// stand-ins for SQS; a larger batch would cost the same, because every 64 KiB are paid for.
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// How many calls are under way at the same time. A standard queue promises no order anyway.
+/// How many calls are under way at the same time, to a standard queue: it promises no order anyway.
 const CONCURRENCY: usize = 8;
 
 /// A body that can be sent.
@@ -32,6 +34,8 @@ pub(crate) struct Entry {
     pub(crate) id: hermes::MessageId,
     /// The body.
     pub(crate) body: String,
+    /// Where it stands in a FIFO queue.
+    pub(crate) sequence: Sequence,
 }
 
 /// What came of sending.
@@ -41,11 +45,12 @@ pub(crate) struct Sent {
     pub(crate) confirmed: Vec<usize>,
     /// The entries that SQS refused, as indices, and why.
     pub(crate) refused: Vec<(usize, String)>,
-    /// The first call that failed as a whole: nothing more was tried after it.
+    /// The first call that failed as a whole. After it, and in a FIFO queue after a refused entry,
+    /// nothing more was tried.
     pub(crate) failure: Option<Failure>,
 }
 
-/// The message queue.
+/// A queue.
 pub(crate) struct Queue {
     client: Client,
     url: String,
@@ -58,6 +63,11 @@ impl Queue {
             client: Client::new(config),
             url,
         }
+    }
+
+    /// The queue's name.
+    pub(crate) fn name(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or(&self.url)
     }
 
     /// Sends all entries, until `stop` is ready: then what is under way is finished. `progress` is
@@ -73,12 +83,13 @@ impl Queue {
             .take_while(|_| std::future::ready(!failed.get()))
             .take_until(stop)
             .map(|batch| self.send_batch(entries, batch))
-            .buffer_unordered(CONCURRENCY)
+            .buffer_unordered(if self.is_fifo() { 1 } else { CONCURRENCY })
             .boxed_local();
         let mut sent = Sent::default();
         while let Some(outcome) = outcomes.next().await {
             progress(outcome.confirmed.len() + outcome.refused.len());
-            failed.set(failed.get() || outcome.failure.is_some());
+            let breaks_order = self.is_fifo() && !outcome.refused.is_empty();
+            failed.set(failed.get() || outcome.failure.is_some() || breaks_order);
             sent.confirmed.extend(outcome.confirmed);
             sent.refused.extend(outcome.refused);
             sent.failure = sent.failure.or(outcome.failure);
@@ -88,7 +99,13 @@ impl Queue {
         sent
     }
 
-    /// Sends one batch, and what SQS had no place for once more, a few times.
+    /// Only a FIFO queue takes a sequence; its name, and so its URL, ends in `.fifo`.
+    fn is_fifo(&self) -> bool {
+        self.url.ends_with(".fifo")
+    }
+
+    /// Sends one batch, and what SQS had no place for once more, a few times: but not to a FIFO queue,
+    /// where the others of the batch would then be in front of it.
     async fn send_batch(&self, entries: &[Entry], batch: Range<usize>) -> Sent {
         let mut sent = Sent::default();
         let mut waiting: Vec<usize> = batch.collect();
@@ -106,7 +123,7 @@ impl Queue {
                 match failed.iter().find(|entry| entry.id == index.to_string()) {
                     None => sent.confirmed.push(index),
                     // SQS says that the message itself is at fault: it would be so again.
-                    Some(entry) if entry.sender_fault => {
+                    Some(entry) if entry.sender_fault || self.is_fifo() => {
                         sent.refused.push((index, reason(entry)));
                     }
                     Some(entry) => again.push((index, reason(entry))),
@@ -132,9 +149,13 @@ impl Queue {
         batch: &[usize],
     ) -> Result<Vec<BatchResultErrorEntry>, Failure> {
         let requests = batch.iter().map(|index| {
+            let Entry { body, sequence, .. } = &entries[*index];
+            let fifo = self.is_fifo();
             SendMessageBatchRequestEntry::builder()
                 .id(index.to_string())
-                .message_body(&entries[*index].body)
+                .message_body(body)
+                .set_message_group_id(fifo.then(|| sequence.group.clone()))
+                .set_message_deduplication_id(fifo.then(|| sequence.deduplication.clone()))
                 .build()
                 .expect("an id and a body are all that is required")
         });
@@ -194,6 +215,7 @@ mod tests {
                 line: 1,
                 id: "m".parse().unwrap(),
                 body: "x".repeat(*size),
+                sequence: Sequence::alone("m"),
             })
             .collect()
     }

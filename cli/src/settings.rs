@@ -19,12 +19,16 @@ use hermes::aws::{ApiGatewaySockets, DynamoConnections, DynamoCredentials, store
 use hermes::claims::{TokenSigner, TokenVerifier};
 use hermes::config::Environment;
 use hermes::issue::Issuer;
+use hermes::partition::Sharding;
 use hermes::secret::{JwtSecret, Secret};
 use tokio::sync::OnceCell;
 
 use crate::failure::Failure;
 
 pub(crate) use setting::Setting;
+
+/// Only where there is no stack to ask: its parameter `ShardedRooms`.
+const SHARDED_ROOMS: &str = "HERMES_SHARDED_ROOMS";
 
 /// The options that say which stack is meant.
 #[derive(Debug, Args)]
@@ -55,7 +59,7 @@ pub(crate) struct Settings {
     arguments: StackArguments,
     environment: Environment,
     sdk: OnceCell<SdkConfig>,
-    outputs: OnceCell<HashMap<String, String>>,
+    described: OnceCell<HashMap<String, String>>,
 }
 
 impl Settings {
@@ -65,7 +69,7 @@ impl Settings {
             arguments,
             environment,
             sdk: OnceCell::new(),
-            outputs: OnceCell::new(),
+            described: OnceCell::new(),
         }
     }
 
@@ -118,11 +122,7 @@ impl Settings {
         let Some(stack) = self.stack() else {
             return Ok(None);
         };
-        let outputs = self
-            .outputs
-            .get_or_try_init(|| self.describe(stack))
-            .await?;
-        match outputs.get(setting.output()) {
+        match self.described(stack).await?.get(setting.output()) {
             Some(value) => Ok(Some(value.clone())),
             None => Err(Failure::new(format!(
                 "the stack {stack} has no output {}",
@@ -150,11 +150,36 @@ impl Settings {
         })
     }
 
+    /// Which rooms are sharded: none where nothing says so.
+    pub(crate) async fn sharding(&self) -> Result<Sharding, Failure> {
+        let text = match (self.environment.optional(SHARDED_ROOMS), self.stack()) {
+            (Some(text), _) => Some(text),
+            (None, Some(stack)) => {
+                let values = self.described(stack).await?;
+                values.get("ShardedRooms").map(String::as_str)
+            }
+            (None, None) => None,
+        };
+        match text.filter(|text| !text.trim().is_empty()) {
+            Some(text) => text
+                .parse()
+                .map_err(|error| Failure::usage(format!("{SHARDED_ROOMS} {error}"))),
+            None => Ok(Sharding::default()),
+        }
+    }
+
     fn stack(&self) -> Option<&str> {
         self.arguments
             .stack
             .as_deref()
             .filter(|name| !name.is_empty())
+    }
+
+    /// The outputs and the parameters of the stack.
+    async fn described(&self, stack: &str) -> Result<&HashMap<String, String>, Failure> {
+        self.described
+            .get_or_try_init(|| self.describe(stack))
+            .await
     }
 
     async fn describe(&self, name: &str) -> Result<HashMap<String, String>, Failure> {
@@ -182,7 +207,7 @@ impl Settings {
             .into_iter()
             .next()
             .ok_or_else(not_found)?;
-        Ok(outputs(stack))
+        Ok(values(stack))
     }
 
     /// The Credentials table.
@@ -240,13 +265,17 @@ impl Settings {
     }
 }
 
-fn outputs(stack: Stack) -> HashMap<String, String> {
-    stack
-        .outputs
-        .unwrap_or_default()
+/// What a stack was deployed with, and what came of it. An output has another name than a parameter.
+fn values(stack: Stack) -> HashMap<String, String> {
+    let parameters = stack.parameters.unwrap_or_default();
+    let parameters = parameters
         .into_iter()
-        .filter_map(|output| Some((output.output_key?, output.output_value?)))
-        .collect()
+        .filter_map(|parameter| Some((parameter.parameter_key?, parameter.parameter_value?)));
+    let outputs = stack.outputs.unwrap_or_default();
+    let outputs = outputs
+        .into_iter()
+        .filter_map(|output| Some((output.output_key?, output.output_value?)));
+    parameters.chain(outputs).collect()
 }
 
 #[cfg(test)]
@@ -282,6 +311,17 @@ mod tests {
             settings.optional(Setting::WebSocketUrl).await.unwrap(),
             None
         );
+    }
+
+    #[tokio::test]
+    async fn sharded_rooms_are_none_where_nothing_says_so() {
+        let lobby = "lobby".parse().unwrap();
+        for (text, partitions) in [("", 1), (r#"{"lobby":16}"#, 16)] {
+            let sharding = settings([(SHARDED_ROOMS, text)]).sharding().await.unwrap();
+            assert_eq!(sharding.partitions(&lobby).count(), partitions);
+        }
+        let wrong = settings([(SHARDED_ROOMS, "lobby")]).sharding().await;
+        assert!(wrong.unwrap_err().to_string().contains("must be JSON"));
     }
 
     #[tokio::test]

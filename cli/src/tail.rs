@@ -1,7 +1,9 @@
 //! Listening to a room for as long as it takes: notifications, pings, reconnecting.
 
 mod door;
+mod order;
 mod reader;
+mod received;
 #[cfg(test)]
 mod tests;
 
@@ -22,15 +24,19 @@ use crate::tokens::Tokens;
 /// When what is done.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timing {
-    /// Between two pings. API Gateway closes a connection that is idle for 10 minutes.
+    /// Between two pings. API Gateway closes a connection that is idle for 10 minutes; in a quiet room
+    /// it is also the time after which a lost notification is missed.
     pub(crate) ping_every: Duration,
-    /// After a ping: a connection on which nothing came within this time is dead.
+    /// After a ping: a connection on which nothing came within this time is dead. Another question
+    /// is asked again.
     pub(crate) answer_within: Duration,
+    /// How long a notification that overtook another one waits for it, before that is asked for.
+    pub(crate) overtaken_within: Duration,
     /// The age at which a connection is replaced. API Gateway ends it at 2 hours.
     pub(crate) replace_after: Duration,
     /// How long the replaced connection is still read, for messages whose members were read before.
     pub(crate) overlap: Duration,
-    /// Before the first attempt to reconnect; doubled with each.
+    /// Before the first attempt to reconnect, or to ask again; doubled with each.
     pub(crate) first_delay: Duration,
     /// The longest time between two attempts.
     pub(crate) longest_delay: Duration,
@@ -39,8 +45,9 @@ pub(crate) struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            ping_every: Duration::from_secs(5 * 60),
+            ping_every: Duration::from_secs(60),
             answer_within: Duration::from_secs(10),
+            overtaken_within: Duration::from_millis(200),
             replace_after: Duration::from_secs(110 * 60),
             overlap: Duration::from_secs(2),
             first_delay: Duration::from_millis(500),
@@ -145,8 +152,12 @@ where
                         delays = self.timing.backoff();
                     }
                     self.reader.open(self.door.reconnect(&mut delays).await?);
+                    let meanwhile = match self.reader.has_log() {
+                        Some(true) => "what was sent meanwhile follows",
+                        _ => "what was sent meanwhile is not shown",
+                    };
                     status(format_args!(
-                        "connected again to {}; what was sent meanwhile is not shown",
+                        "connected again to {}; {meanwhile}",
                         self.door
                     ));
                     opened = Instant::now();

@@ -1,26 +1,37 @@
-//! Delivery: one message to every connection of its room.
+//! Delivery: one notification to every connection of its room.
+//!
+//! An invocation posts to one page of members. What is left (the further pages of a large room, the
+//! partitions of a sharded one, those for whom time ran out) becomes a delivery job for another
+//! invocation: so memory is bounded whatever the room's size, and jobs run side by side.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use futures::{StreamExt, stream};
+use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use crate::frame::Refusal;
+use crate::delivery::DeliveryJob;
 use crate::message::Message;
-use crate::ports::{Connections, Member, PortError, Posted, Sockets};
+use crate::partition::{Partition, Sharding};
+use crate::ports::{Connections, DeliveryJobs, Member, PortError, Posted, Sockets};
 use crate::telemetry::{Metric, emit, error_chain};
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 
 /// How long a connection may answer 410 before it counts as closed. `$connect` writes the row before
 /// API Gateway opens the socket, and until then a post answers 410 too.
 pub const OPENING_GRACE: Duration = Duration::from_secs(60);
 
+/// How many members one invocation posts to: at the account's quota of 10,000 posts a second a tenth
+/// of a second, and about 150 kB of memory. A larger room is delivered by several.
+pub const MEMBERS_PER_JOB: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
+
 /// How a failed post is tried again: throttling and server errors pass, most within a second. Four
-/// more attempts in about 1.5 s, within the time that the invocation has left.
+/// more attempts in about 1.5 s, within the time that the invocation has left. Who cannot be reached
+/// then recovers from the log.
 fn backoff() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(50))
@@ -30,16 +41,19 @@ fn backoff() -> ExponentialBuilder {
         .with_jitter()
 }
 
-/// Delivers messages to the members of their rooms.
-pub struct Fanout<C, S, K> {
+/// Delivers notifications to the members of their rooms.
+pub struct Fanout<C, S, J, K> {
     connections: C,
     sockets: S,
+    jobs: J,
     clock: K,
+    sharding: Sharding,
+    members_per_job: NonZeroUsize,
     concurrency: NonZeroUsize,
     posting: Semaphore,
 }
 
-/// What became of the connections of a room: each is in exactly one of the counts.
+/// What became of the connections of a page: each is in exactly one of the counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Delivery {
     /// API Gateway took the notification.
@@ -48,19 +62,8 @@ pub struct Delivery {
     pub gone: usize,
     /// Tried, and failed with what a retry could not mend in time.
     pub failed: usize,
-    /// Not tried: time ran out.
+    /// Not tried, because time ran out: left to a delivery job.
     pub untried: usize,
-}
-
-/// Why a message was not delivered to anybody.
-#[derive(Debug, thiserror::Error)]
-pub enum FanoutError {
-    /// It never can be.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The room could not be read.
-    #[error(transparent)]
-    Unreadable(#[from] PortError),
 }
 
 #[derive(Clone, Copy)]
@@ -71,86 +74,154 @@ enum Fate {
     Untried,
 }
 
-impl<C: Connections, S: Sockets, K: Clock> Fanout<C, S, K> {
-    /// A fan-out that has at most `concurrency` posts under way, however many messages it delivers
-    /// at once.
-    pub fn new(connections: C, sockets: S, clock: K, concurrency: NonZeroUsize) -> Self {
+impl<C: Connections, S: Sockets, J: DeliveryJobs, K: Clock> Fanout<C, S, J, K> {
+    /// A fan-out that has at most `concurrency` posts under way, however many notifications it
+    /// delivers at once.
+    pub fn new(
+        connections: C,
+        sockets: S,
+        jobs: J,
+        clock: K,
+        sharding: Sharding,
+        concurrency: NonZeroUsize,
+    ) -> Self {
         Self {
             connections,
             sockets,
+            jobs,
             clock,
+            sharding,
+            members_per_job: MEMBERS_PER_JOB,
             concurrency,
             posting: Semaphore::new(concurrency.get()),
         }
     }
 
-    /// Delivers `message` to every connection that is in its room (of the one user, if it has `to`).
-    /// One connection's failure never stops the others. Nothing is begun after `deadline`.
+    /// The same with another number of members per invocation.
+    pub fn with_members_per_job(self, members_per_job: NonZeroUsize) -> Self {
+        Self {
+            members_per_job,
+            ..self
+        }
+    }
+
+    /// The clock that it goes by.
+    pub fn clock(&self) -> &K {
+        &self.clock
+    }
+
+    /// Delivers `frame`, the notification of `message`, to every connection that is in its room (of the
+    /// one user, if it has `to`), or leaves it to delivery jobs. Nothing is begun after `deadline`.
     ///
     /// # Errors
     ///
-    /// [`FanoutError`]: nobody was posted to.
+    /// [`PortError`] where some connections were neither tried nor left to a job.
     pub async fn deliver(
         &self,
         message: &Message,
+        frame: &RawValue,
         deadline: Instant,
-    ) -> Result<Delivery, FanoutError> {
-        let frame = message.to_notification()?;
-        let members = self.members(message).await?;
-        let fates =
-            stream::iter(&members).map(|member| self.post(message, member, &frame, deadline));
-        let delivery = fates.buffer_unordered(self.concurrency.get()).fold(
-            Delivery::default(),
-            |mut sum, fate| {
-                match fate {
-                    Fate::Delivered => sum.delivered += 1,
-                    Fate::Gone => sum.gone += 1,
-                    Fate::Failed => sum.failed += 1,
-                    Fate::Untried => sum.untried += 1,
+    ) -> Result<Delivery, PortError> {
+        let job = |partition: Partition| DeliveryJob {
+            partition,
+            to: message.to.clone(),
+            after: None,
+            until: None,
+            id: message.id.clone(),
+            sent_at_ms: message.sent_at.as_millis(),
+            frame: frame.to_owned(),
+        };
+        let own = match &message.to {
+            Some(user) => self.sharding.partition_of(&message.room, user),
+            None => {
+                let mut partitions = self.sharding.partitions(&message.room);
+                let own = partitions
+                    .next()
+                    .unwrap_or_else(|| message.room.clone().into());
+                for other in partitions {
+                    self.jobs.enqueue(&job(other)).await?;
                 }
-                std::future::ready(sum)
-            },
-        );
-        let delivery = delivery.await;
-        self.report(message, delivery);
-        Ok(delivery)
-    }
-
-    async fn members(&self, message: &Message) -> Result<Vec<Member>, PortError> {
-        let mut members = Vec::new();
-        let mut page = None;
-        loop {
-            let part = self
-                .connections
-                .members(
-                    &message.room,
-                    message.to.as_ref(),
-                    page.as_ref(),
-                    self.clock.now(),
-                )
-                .await?;
-            members.extend(part.members);
-            match part.next {
-                Some(next) => page = Some(next),
-                None => return Ok(members),
+                own
+            }
+        };
+        let own = job(own);
+        match self.run(&own, deadline).await {
+            Ok(delivery) => Ok(delivery),
+            // Another invocation may be able to read the room.
+            Err(error) => {
+                warn!(message_id = %message.id, error = error_chain(&error), "left {} to a job", message.id);
+                self.jobs.enqueue(&own).await.map(|()| Delivery::default())
             }
         }
     }
 
-    async fn post(
-        &self,
-        message: &Message,
-        member: &Member,
-        frame: &str,
-        deadline: Instant,
-    ) -> Fate {
+    /// Works off a job: posts to one page of members, and leaves what is behind it to further jobs,
+    /// before it begins, so that they run at the same time. One connection's failure never stops the
+    /// others.
+    ///
+    /// # Errors
+    ///
+    /// [`PortError`] where the members could not be read, or what is left not be enqueued: the job is to
+    /// be worked off again.
+    pub async fn run(&self, job: &DeliveryJob, deadline: Instant) -> Result<Delivery, PortError> {
+        let DeliveryJob {
+            partition,
+            to,
+            after,
+            ..
+        } = job;
+        let now = self.clock.now();
+        let limit = self.members_per_job;
+        let page = self
+            .connections
+            .members(partition, to.as_ref(), after.as_ref(), limit, now)
+            .await?;
+        if let Some(next) = page.next.filter(|next| job.goes_behind(next)) {
+            self.jobs.enqueue(&job.behind(Some(next))).await?;
+        }
+        let mut members = page.members;
+        members.retain(|member| job.includes(&member.page_token()));
+        let fates = stream::iter(members.iter().enumerate())
+            .map(async |(i, member)| (i, self.post(job, member, deadline).await));
+        let (delivery, tried) = fates
+            .buffer_unordered(self.concurrency.get())
+            .fold(
+                (Delivery::default(), members.len()),
+                |(mut sum, mut tried), (i, fate)| {
+                    match fate {
+                        Fate::Delivered => sum.delivered += 1,
+                        Fate::Gone => sum.gone += 1,
+                        Fate::Failed => sum.failed += 1,
+                        Fate::Untried => {
+                            sum.untried += 1;
+                            tried = tried.min(i);
+                        }
+                    }
+                    std::future::ready((sum, tried))
+                },
+            )
+            .await;
+        self.report(job, delivery);
+        if delivery.untried > 0 {
+            let last = tried.checked_sub(1).map(|last| members[last].page_token());
+            let rest = job.behind(last.or_else(|| after.clone()));
+            // Only of this page: what is behind it is a job already.
+            self.jobs
+                .enqueue(&rest.until(members.last().map(Member::page_token)))
+                .await?;
+        }
+        Ok(delivery)
+    }
+
+    async fn post(&self, job: &DeliveryJob, member: &Member, deadline: Instant) -> Fate {
         let Ok(Ok(_permit)) = timeout_at(deadline, self.posting.acquire()).await else {
             return Fate::Untried;
         };
         if Instant::now() >= deadline {
             return Fate::Untried;
         }
-        let attempt = || self.sockets.post(&member.connection, frame);
+        let connection = &member.connection;
+        let attempt = || self.sockets.post(connection, job.frame.get());
         match timeout_at(
             deadline,
             attempt.retry(backoff()).when(|error| error.retryable),
@@ -159,36 +230,40 @@ impl<C: Connections, S: Sockets, K: Clock> Fanout<C, S, K> {
         {
             Ok(Ok(Posted::Delivered)) => Fate::Delivered,
             Ok(Ok(Posted::Gone)) => {
-                self.forget_if_closed(message, member).await;
+                self.forget_if_closed(&job.partition, member).await;
                 Fate::Gone
             }
             Ok(Err(error)) => {
-                warn!(connection_id = %member.connection, error = error_chain(&error), "could not post to {}", member.connection);
+                warn!(connection_id = %connection, error = error_chain(&error), "could not post to {connection}");
                 Fate::Failed
             }
             Err(_elapsed) => {
-                warn!(connection_id = %member.connection, "no time left to post to {}", member.connection);
+                warn!(connection_id = %connection, "no time left to post to {connection}");
                 Fate::Failed
             }
         }
     }
 
-    async fn forget_if_closed(&self, message: &Message, member: &Member) {
+    async fn forget_if_closed(&self, partition: &Partition, member: &Member) {
         if self.clock.now().since(member.connected_at) <= OPENING_GRACE {
             return;
         }
+        let connection = &member.connection;
         if let Err(error) = self
             .connections
-            .leave(&message.room, &member.user, &member.connection)
+            .leave(partition, &member.user, connection)
             .await
         {
             // The row's TTL removes it in the end; until then it costs one post per message.
-            warn!(connection_id = %member.connection, error = error_chain(&error), "could not remove {}", member.connection);
+            warn!(connection_id = %connection, error = error_chain(&error), "could not remove {connection}");
         }
     }
 
-    fn report(&self, message: &Message, delivery: Delivery) {
-        let latency = self.clock.now().since(message.sent_at);
+    fn report(&self, job: &DeliveryJob, delivery: Delivery) {
+        let latency = self
+            .clock
+            .now()
+            .since(Timestamp::from_millis(job.sent_at_ms));
         let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
         let Delivery {
             delivered,
@@ -196,12 +271,12 @@ impl<C: Connections, S: Sockets, K: Clock> Fanout<C, S, K> {
             failed,
             untried,
         } = delivery;
-        info!(room_id = %message.room, message_id = %message.id, delivered, gone, failed, untried, latency_ms, "delivered {}", message.id);
+        let room = &job.partition.room;
+        info!(room_id = %room, message_id = %job.id, delivered, gone, failed, untried, latency_ms, "delivered {}", job.id);
         let mut values = vec![
-            (Metric::Accepted, 1),
             (Metric::Delivered, delivered as u64),
             (Metric::Gone, gone as u64),
-            (Metric::Failed, (failed + untried) as u64),
+            (Metric::Failed, failed as u64),
         ];
         if delivered > 0 {
             values.push((Metric::DeliveryLatency, latency_ms));

@@ -5,9 +5,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::id::MessageId;
+use crate::log::{Epoch, Position, Recovered, StreamKind};
 
 /// The longest `ref` of a request, in bytes of UTF-8.
 pub const REFERENCE_MAX_BYTES: usize = 128;
+
+/// The highest offset: what JavaScript can count exactly (2^53 - 1).
+pub const OFFSET_MAX: u64 = (1 << 53) - 1;
 
 /// Why a request was refused, as clients and dead letters are told it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -104,6 +108,12 @@ pub struct Fields<'a> {
     pub(crate) user_id: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "present")]
     pub(crate) action: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    pub(crate) stream: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    pub(crate) epoch: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    pub(crate) offset: Option<&'a RawValue>,
 }
 
 /// Keeps a `null` that was sent apart from a field that is missing: serde would read both as `None`.
@@ -164,6 +174,40 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// What a client asks to recover: one of its streams, and what it has seen of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidMessage`], naming the field and its rule.
+    pub fn recover(&self) -> Result<(StreamKind, Option<Position>), Refusal> {
+        let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
+        let kind = match self.stream.and_then(text).as_deref() {
+            Some("room") => StreamKind::Room,
+            Some("user") => StreamKind::User,
+            _ => return Err(Refusal::field("stream", "must be \"room\" or \"user\"")),
+        };
+        let (epoch, offset) = match (self.epoch, self.offset) {
+            (None, None) => return Ok((kind, None)),
+            (Some(epoch), Some(offset)) => (epoch, offset),
+            _ => {
+                return Err(Refusal::field(
+                    "epoch",
+                    "and `offset` go together: both of the last message seen, or neither",
+                ));
+            }
+        };
+        let epoch = text(epoch).and_then(|epoch| epoch.parse().ok());
+        let epoch = epoch.ok_or_else(|| {
+            Refusal::field("epoch", "must be the one of a notification or an answer")
+        })?;
+        let offset = serde_json::from_str::<u64>(offset.get())
+            .ok()
+            .filter(|offset| *offset <= OFFSET_MAX);
+        let offset =
+            offset.ok_or_else(|| Refusal::field("offset", "must be an integer from 0 on"))?;
+        Ok((kind, Some(Position { epoch, offset })))
+    }
+
     /// Whether the request's `action` is `name`.
     pub fn action_is(&self, name: &str) -> bool {
         self.action.is_some_and(|raw| {
@@ -179,55 +223,137 @@ pub enum Answer {
     Ack {
         /// The id that the message was given.
         id: MessageId,
+        /// Where it stands in the log; none before it is there, or where the log is off.
+        place: Option<(StreamKind, Position)>,
     },
     /// The connection is alive.
-    Pong,
+    Pong {
+        /// Where the connection's streams end; none where the log is off.
+        heads: Option<Heads>,
+    },
+    /// What the client has missed.
+    Recovered(Recovered),
     /// The request was refused.
     Error(Refusal),
 }
 
+/// Where the two streams of a connection end: none where nothing was ever published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Heads {
+    /// The room's.
+    pub room: Option<Position>,
+    /// The user's own.
+    pub user: Option<Position>,
+}
+
 #[derive(Serialize)]
-struct SystemFrame<'a, D> {
-    system: &'static str,
-    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
-    reference: Option<&'a Reference>,
-    data: D,
+struct Ack<'a> {
+    id: &'a MessageId,
+    #[serde(flatten)]
+    place: Option<Place<'a>>,
+}
+
+#[derive(Serialize)]
+struct Place<'a> {
+    stream: StreamKind,
+    #[serde(flatten)]
+    position: &'a Position,
+}
+
+impl<'a> Place<'a> {
+    fn of((stream, position): &'a (StreamKind, Position)) -> Self {
+        Self {
+            stream: *stream,
+            position,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Pong<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heads: Option<&'a Heads>,
+}
+
+#[derive(Serialize)]
+struct RecoveredData<'a> {
+    stream: StreamKind,
+    epoch: Option<&'a Epoch>,
+    head: u64,
+    complete: bool,
+    more: bool,
+    messages: Box<RawValue>,
+}
+
+impl<'a> RecoveredData<'a> {
+    fn of(recovered: &'a Recovered) -> Self {
+        let messages = format!("[{}]", recovered.messages.join(","));
+        Self {
+            stream: recovered.kind,
+            epoch: recovered.head.as_ref().map(|head| &head.epoch),
+            head: recovered.head.as_ref().map_or(0, |head| head.offset),
+            complete: recovered.complete,
+            more: recovered.more,
+            messages: RawValue::from_string(messages).expect("notifications are JSON"),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    code: ErrorCode,
+    message: &'a str,
+}
+
+fn system<D: Serialize>(
+    system: &str,
+    reference: Option<&Reference>,
+    data: &D,
+) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct SystemFrame<'a, D> {
+        system: &'a str,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<&'a Reference>,
+        data: &'a D,
+    }
+    serde_json::to_string(&SystemFrame {
+        system,
+        reference,
+        data,
+    })
 }
 
 impl Answer {
     /// The system frame that carries this answer to the request with `reference`.
     pub fn to_frame(&self, reference: Option<&Reference>) -> String {
-        #[derive(Serialize)]
-        struct Ack<'a> {
-            id: &'a MessageId,
-        }
-        #[derive(Serialize)]
-        struct Error<'a> {
-            code: ErrorCode,
-            message: &'a str,
-        }
-        #[derive(Serialize)]
-        struct Empty {}
-
         let json = match self {
-            Self::Ack { id } => serde_json::to_string(&SystemFrame {
-                system: "ack",
+            Self::Ack { id, place } => system(
+                "ack",
                 reference,
-                data: Ack { id },
-            }),
-            Self::Pong => serde_json::to_string(&SystemFrame {
-                system: "pong",
+                &Ack {
+                    id,
+                    place: place.as_ref().map(Place::of),
+                },
+            ),
+            Self::Pong { heads } => system(
+                "pong",
                 reference,
-                data: Empty {},
-            }),
-            Self::Error(Refusal { code, message }) => serde_json::to_string(&SystemFrame {
-                system: "error",
+                &Pong {
+                    heads: heads.as_ref(),
+                },
+            ),
+            Self::Recovered(recovered) => {
+                system("recovered", reference, &RecoveredData::of(recovered))
+            }
+            Self::Error(Refusal { code, message }) => system(
+                "error",
                 reference,
-                data: Error {
+                &Error {
                     code: *code,
                     message,
                 },
-            }),
+            ),
         };
         json.expect("strings and enums always serialize")
     }
@@ -315,11 +441,27 @@ mod tests {
     #[test]
     fn system_frames_have_this_shape() {
         let reference = Reference("r-1".to_owned());
+        let id: MessageId = "m-1".parse().unwrap();
+        let position = Position {
+            epoch: "e-1".parse().unwrap(),
+            offset: 7,
+        };
         let ack = Answer::Ack {
-            id: "m-1".parse().unwrap(),
+            id: id.clone(),
+            place: None,
         };
         insta::assert_snapshot!(ack.to_frame(Some(&reference)), @r#"{"system":"ack","ref":"r-1","data":{"id":"m-1"}}"#);
-        insta::assert_snapshot!(Answer::Pong.to_frame(None), @r#"{"system":"pong","data":{}}"#);
+        let ack = Answer::Ack {
+            id,
+            place: Some((StreamKind::User, position.clone())),
+        };
+        insta::assert_snapshot!(ack.to_frame(None), @r#"{"system":"ack","data":{"id":"m-1","stream":"user","epoch":"e-1","offset":7}}"#);
+        insta::assert_snapshot!(Answer::Pong { heads: None }.to_frame(None), @r#"{"system":"pong","data":{}}"#);
+        let heads = Some(Heads {
+            room: Some(position),
+            user: None,
+        });
+        insta::assert_snapshot!(Answer::Pong { heads }.to_frame(None), @r#"{"system":"pong","data":{"heads":{"room":{"epoch":"e-1","offset":7},"user":null}}}"#);
         let error = Answer::Error(Refusal::new(ErrorCode::TokenExpired, "reconnect"));
         insta::assert_snapshot!(error.to_frame(None), @r#"{"system":"error","data":{"code":"token_expired","message":"reconnect"}}"#);
     }

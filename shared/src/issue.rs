@@ -7,6 +7,7 @@ use aws_lc_rs::{hmac, rand};
 use crate::claims::{Claims, TokenSigner};
 use crate::credential::CredentialCheck;
 use crate::id::{RoomId, UserId};
+use crate::message::hex;
 use crate::ports::{Credentials, PortError, Written};
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -162,10 +163,6 @@ fn inner_token(passcode: &Secret, user: &UserId, room: &RoomId, generation: &str
         mac.update(part.as_bytes());
     }
     Secret::new(hex(mac.sign().as_ref()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

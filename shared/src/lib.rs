@@ -3,7 +3,7 @@
 //! This crate holds what the functions share, in three layers whose dependencies point one way:
 //!
 //! - **rules**, free of any AWS type: [`id`], [`frame`], [`message`], [`session`], [`handshake`],
-//!   [`claims`], [`credential`], [`issue`], [`fanout`], [`time`];
+//!   [`claims`], [`credential`], [`issue`], [`log`], [`fanout`], [`time`];
 //! - **ports**, one domain operation each: [`ports`];
 //! - **adapters**: `aws` (feature `aws`) and `memory` (feature `memory`, for tests and simulation).
 //!
@@ -12,13 +12,17 @@
 pub mod claims;
 pub mod config;
 pub mod credential;
+pub mod delivery;
 pub mod fanout;
 pub mod frame;
 pub mod handshake;
 pub mod id;
 pub mod issue;
+pub mod log;
 pub mod message;
+pub mod partition;
 pub mod ports;
+pub mod publish;
 pub mod secret;
 pub mod session;
 pub mod telemetry;

@@ -4,90 +4,142 @@
     reason = "a lock is poisoned only after a test has failed already"
 )]
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::num::NonZeroUsize;
+use std::ops::Bound;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::delivery::DeliveryJob;
 use crate::frame::Refusal;
-use crate::id::{ConnectionId, RoomId, UserId};
+use crate::id::{ConnectionId, MessageId, RoomId, UserId};
+use crate::log::{Appended, Draft, Entry, Epoch, Position, Stream};
+use crate::message::Sequence;
+use crate::partition::Partition;
 use crate::ports::{
-    Connections, Credential, Credentials, DeadLetters, Member, MemberPage, MessageQueue, PageToken,
-    PortError, PostError, Posted, Sockets, Written, expires_at,
+    Connections, Credential, Credentials, DeadLetters, DeliveryJobs, Log, LogPage, Member,
+    MemberPage, MessageQueue, PageToken, PortError, PostError, Posted, Sockets, Written,
+    expires_at,
 };
 use crate::secret::Secret;
 use crate::time::{Clock, Timestamp};
 
-/// The most members in one page: small, so that tests see several.
-pub const PAGE: usize = 100;
+/// The most messages in one page of the log: small too.
+pub const LOG_PAGE: usize = 10;
 
 /// The Connections table in memory.
 #[derive(Debug, Default)]
 pub struct MemoryConnections {
-    rooms: Mutex<HashMap<RoomId, BTreeMap<String, Member>>>,
+    partitions: Mutex<HashMap<Partition, BTreeMap<String, Member>>>,
 }
 
-fn key(user: &UserId, connection: &ConnectionId) -> String {
-    format!("{user}\u{1f}{connection}")
+impl MemoryConnections {
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.partitions
+            .lock()
+            .unwrap()
+            .values()
+            .map(BTreeMap::len)
+            .sum()
+    }
 }
 
 impl Connections for MemoryConnections {
-    async fn join(&self, room: &RoomId, member: &Member) -> Result<(), PortError> {
-        let mut rooms = self.rooms.lock().unwrap();
+    async fn join(&self, partition: &Partition, member: &Member) -> Result<(), PortError> {
+        let mut partitions = self.partitions.lock().unwrap();
+        let connected_at = Timestamp::from_secs(member.connected_at.as_secs());
         let stored = Member {
-            connected_at: Timestamp::from_secs(member.connected_at.as_secs()),
+            connected_at,
             ..member.clone()
         };
-        rooms
-            .entry(room.clone())
+        partitions
+            .entry(partition.clone())
             .or_default()
-            .insert(key(&member.user, &member.connection), stored);
+            .insert(stored.key(), stored);
         Ok(())
     }
 
     async fn leave(
         &self,
-        room: &RoomId,
+        partition: &Partition,
         user: &UserId,
         connection: &ConnectionId,
     ) -> Result<(), PortError> {
-        if let Some(members) = self.rooms.lock().unwrap().get_mut(room) {
-            members.remove(&key(user, connection));
+        if let Some(members) = self.partitions.lock().unwrap().get_mut(partition) {
+            members.retain(|_, member| member.user != *user || member.connection != *connection);
         }
         Ok(())
     }
 
     async fn members(
         &self,
-        room: &RoomId,
+        partition: &Partition,
         only: Option<&UserId>,
         page: Option<&PageToken>,
+        limit: NonZeroUsize,
         now: Timestamp,
     ) -> Result<MemberPage, PortError> {
-        let rooms = self.rooms.lock().unwrap();
-        let Some(members) = rooms.get(room) else {
+        let partitions = self.partitions.lock().unwrap();
+        let Some(members) = partitions.get(partition) else {
             return Ok(MemberPage::default());
         };
         let after = page.map_or("", |token| token.0.as_str());
-        let mut part = members
-            .range(after.to_owned()..)
-            .filter(|(key, _)| key.as_str() > after);
-        let rows: Vec<_> = part
-            .by_ref()
-            .filter(|(_, member)| only.is_none_or(|user| member.user == *user))
-            .take(PAGE)
+        let rows: Vec<&Member> = members
+            .range::<str, _>((Bound::Excluded(after), Bound::Unbounded))
+            .map(|(_, member)| member)
+            .filter(|member| only.is_none_or(|user| member.user == *user))
+            .take(limit.get())
             .collect();
-        let next = if rows.len() == PAGE {
-            rows.last().map(|(key, _)| PageToken((*key).clone()))
-        } else {
-            None
-        };
-        let members = rows
+        let next = rows
+            .last()
+            .filter(|_| rows.len() == limit.get())
+            .map(|member| member.page_token());
+        let live = rows
             .into_iter()
-            .map(|(_, member)| member.clone())
-            .filter(|member| expires_at(member.connected_at) > now)
-            .collect();
-        Ok(MemberPage { members, next })
+            .filter(|member| expires_at(member.connected_at) > now);
+        Ok(MemberPage {
+            members: live.cloned().collect(),
+            next,
+        })
+    }
+}
+
+/// Delivery jobs in memory.
+#[derive(Debug, Default)]
+pub struct MemoryJobs {
+    jobs: Mutex<VecDeque<DeliveryJob>>,
+    refusing: AtomicBool,
+}
+
+impl MemoryJobs {
+    /// From now on, no job can be enqueued; or can again.
+    pub fn refuse(&self, refusing: bool) {
+        self.refusing.store(refusing, Ordering::Relaxed);
+    }
+
+    /// Takes the job that waits longest.
+    pub fn take(&self) -> Option<DeliveryJob> {
+        self.jobs.lock().unwrap().pop_front()
+    }
+}
+
+impl DeliveryJobs for MemoryJobs {
+    async fn enqueue(&self, job: &DeliveryJob) -> Result<(), PortError> {
+        if self.refusing.load(Ordering::Relaxed) {
+            return Err(PortError::new(
+                "enqueueing the job",
+                "the queue is not reachable",
+            ));
+        }
+        // As a queue carries it.
+        let body = serde_json::to_string(job)
+            .map_err(|error| PortError::new("enqueueing the job", error))?;
+        let job = serde_json::from_str(&body)
+            .map_err(|error| PortError::new("enqueueing the job", error))?;
+        self.jobs.lock().unwrap().push_back(job);
+        Ok(())
     }
 }
 
@@ -162,6 +214,223 @@ impl Credentials for MemoryCredentials {
             generation: Some(generation.to_owned()),
         };
         Ok(had_token)
+    }
+}
+
+/// The log in memory.
+#[derive(Debug, Default)]
+pub struct MemoryLog {
+    streams: Mutex<HashMap<String, MemoryStream>>,
+    operations: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct MemoryStream {
+    head: Option<(Position, Timestamp)>,
+    entries: BTreeMap<(String, u64), (Entry, Timestamp)>,
+    ids: HashMap<(UserId, MessageId), (Position, Timestamp)>,
+}
+
+impl MemoryLog {
+    /// How many calls were made.
+    pub fn operations(&self) -> u64 {
+        self.operations.load(Ordering::Relaxed)
+    }
+
+    /// Every message of a stream, expired or not, in order.
+    pub fn entries(&self, stream: &Stream) -> Vec<Entry> {
+        let streams = self.streams.lock().unwrap();
+        streams
+            .get(&stream.key())
+            .map(|s| s.entries.values().map(|(entry, _)| entry.clone()).collect())
+            .unwrap_or_default()
+    }
+
+    /// Loses one message, as expiry does: in no order.
+    pub fn lose(&self, stream: &Stream, offset: u64) {
+        if let Some(stream) = self.streams.lock().unwrap().get_mut(&stream.key()) {
+            stream.entries.retain(|(_, at), _| *at != offset);
+        }
+    }
+
+    /// Loses the head of a stream, and nothing else.
+    pub fn lose_head(&self, stream: &Stream) {
+        if let Some(stream) = self.streams.lock().unwrap().get_mut(&stream.key()) {
+            stream.head = None;
+        }
+    }
+
+    fn stream<T>(&self, stream: &Stream, work: impl FnOnce(&mut MemoryStream) -> T) -> T {
+        self.operations.fetch_add(1, Ordering::Relaxed);
+        work(
+            self.streams
+                .lock()
+                .unwrap()
+                .entry(stream.key())
+                .or_default(),
+        )
+    }
+}
+
+fn key_of(position: &Position) -> (String, u64) {
+    (position.epoch.as_str().to_owned(), position.offset)
+}
+
+impl MemoryStream {
+    fn head(&self, now: Timestamp) -> Option<Position> {
+        self.head
+            .as_ref()
+            .filter(|(_, expires_at)| *expires_at > now)
+            .map(|(head, _)| head.clone())
+    }
+}
+
+impl Log for MemoryLog {
+    async fn head(&self, stream: &Stream, now: Timestamp) -> Result<Option<Position>, PortError> {
+        Ok(self.stream(stream, |stream| stream.head(now)))
+    }
+
+    async fn heads(
+        &self,
+        streams: [&Stream; 2],
+        now: Timestamp,
+    ) -> Result<[Option<Position>; 2], PortError> {
+        Ok(streams.map(|stream| self.stream(stream, |stream| stream.head(now))))
+    }
+
+    async fn begin(
+        &self,
+        stream: &Stream,
+        epoch: &Epoch,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Position, PortError> {
+        Ok(self.stream(stream, |stream| {
+            stream.head(now).unwrap_or_else(|| {
+                let begin = Position {
+                    epoch: epoch.clone(),
+                    offset: 0,
+                };
+                stream.head = Some((begin.clone(), expires_at));
+                begin
+            })
+        }))
+    }
+
+    async fn append(
+        &self,
+        stream: &Stream,
+        head: Option<&Position>,
+        epoch: &Epoch,
+        drafts: &[Draft<'_>],
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Appended, PortError> {
+        Ok(self.stream(stream, |stream| {
+            if stream.head(now).as_ref() != head {
+                return Appended::HeadMoved;
+            }
+            let id = |draft: &Draft<'_>| (draft.sender.clone(), draft.id.clone());
+            let known: HashMap<usize, Position> = drafts
+                .iter()
+                .enumerate()
+                .filter_map(|(i, draft)| {
+                    let (position, until) = stream.ids.get(&id(draft))?;
+                    (*until > now && position.epoch == *epoch).then(|| (i, position.clone()))
+                })
+                .collect();
+            if !known.is_empty() {
+                return Appended::Known(known);
+            }
+            let mut position = Position {
+                epoch: epoch.clone(),
+                offset: head.map_or(0, |head| head.offset),
+            };
+            for draft in drafts {
+                position.offset += 1;
+                let notification = draft.notification.to_owned();
+                let entry = Entry {
+                    position: position.clone(),
+                    notification,
+                    appended_at: now,
+                };
+                stream
+                    .entries
+                    .insert(key_of(&position), (entry, expires_at));
+                stream.ids.insert(id(draft), (position.clone(), expires_at));
+            }
+            stream.head = Some((position, expires_at));
+            Appended::Done
+        }))
+    }
+
+    async fn find(
+        &self,
+        stream: &Stream,
+        position: &Position,
+        now: Timestamp,
+    ) -> Result<Option<Entry>, PortError> {
+        Ok(self.stream(stream, |stream| {
+            let row = stream
+                .entries
+                .get(&key_of(position))
+                .filter(|(_, until)| *until > now);
+            row.map(|(entry, _)| entry.clone())
+        }))
+    }
+
+    async fn read(
+        &self,
+        stream: &Stream,
+        after: &Position,
+        now: Timestamp,
+    ) -> Result<LogPage, PortError> {
+        Ok(self.stream(stream, |stream| {
+            let rows: Vec<_> = stream
+                .entries
+                .range((Bound::Excluded(key_of(after)), Bound::Unbounded))
+                .take(LOG_PAGE)
+                .collect();
+            let ended = rows.len() < LOG_PAGE;
+            let head = if ended { stream.head(now) } else { None };
+            let live = rows.into_iter().filter(|(_, (_, until))| *until > now);
+            LogPage {
+                entries: live.map(|(_, (entry, _))| entry.clone()).collect(),
+                head,
+                ended,
+            }
+        }))
+    }
+
+    async fn read_back(
+        &self,
+        stream: &Stream,
+        before: Option<&Position>,
+        now: Timestamp,
+    ) -> Result<LogPage, PortError> {
+        Ok(self.stream(stream, |stream| {
+            let rows: Vec<_> = stream
+                .entries
+                .range((
+                    Bound::Unbounded,
+                    before.map_or(Bound::Unbounded, |before| Bound::Excluded(key_of(before))),
+                ))
+                .rev()
+                .take(LOG_PAGE)
+                .collect();
+            let ended = rows.len() < LOG_PAGE;
+            let head = if before.is_none() {
+                stream.head(now)
+            } else {
+                None
+            };
+            let live = rows.into_iter().filter(|(_, (_, until))| *until > now);
+            LogPage {
+                entries: live.map(|(_, (entry, _))| entry.clone()).collect(),
+                head,
+                ended,
+            }
+        }))
     }
 }
 
@@ -298,7 +567,7 @@ impl MemoryQueue {
 }
 
 impl MessageQueue for MemoryQueue {
-    async fn enqueue(&self, body: &str) -> Result<(), PortError> {
+    async fn enqueue(&self, body: &str, _: &Sequence) -> Result<(), PortError> {
         self.bodies.lock().unwrap().push(body.to_owned());
         Ok(())
     }
@@ -318,7 +587,7 @@ impl MemoryDeadLetters {
 }
 
 impl DeadLetters for MemoryDeadLetters {
-    async fn bury(&self, body: &str, reason: &Refusal) -> Result<(), PortError> {
+    async fn bury(&self, body: &str, reason: &Refusal, _: &Sequence) -> Result<(), PortError> {
         self.letters
             .lock()
             .unwrap()

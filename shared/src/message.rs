@@ -1,5 +1,6 @@
 //! A message: accepted from a socket or a queue, delivered as a notification.
 
+use aws_lc_rs::digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -110,6 +111,11 @@ impl Message {
         }
     }
 
+    /// Where the message stands among others of a FIFO queue.
+    pub fn sequence(&self) -> Sequence {
+        Sequence::of(&self.room, &self.sender, &self.id)
+    }
+
     /// The body that `MessageQueue` carries. Its id is written into it, so that the message keeps it.
     ///
     /// # Errors
@@ -142,6 +148,48 @@ impl Message {
         }
         Ok(body)
     }
+}
+
+/// How a FIFO queue orders and deduplicates a message. A standard queue needs neither.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sequence {
+    /// `MessageGroupId`: messages of one room stay in order. The hexadecimal SHA-256 of the room's id.
+    pub group: String,
+    /// `MessageDeduplicationId`: an id is unique per sender. The hexadecimal SHA-256 over sender and
+    /// id, each behind its length in bytes (four, big-endian).
+    pub deduplication: String,
+}
+
+impl Sequence {
+    /// Of a message with `id` that `sender` sends to `room`.
+    pub fn of(room: &RoomId, sender: &UserId, id: &MessageId) -> Self {
+        let mut pair = digest::Context::new(&digest::SHA256);
+        for part in [sender.as_str(), id.as_str()] {
+            pair.update(
+                &u32::try_from(part.len())
+                    .expect("ids are short")
+                    .to_be_bytes(),
+            );
+            pair.update(part.as_bytes());
+        }
+        Self {
+            group: hex(digest::digest(&digest::SHA256, room.as_str().as_bytes()).as_ref()),
+            deduplication: hex(pair.finish().as_ref()),
+        }
+    }
+
+    /// Of what is named `id` and waits for nothing.
+    pub fn alone(id: &str) -> Self {
+        let hash = hex(digest::digest(&digest::SHA256, id.as_bytes()).as_ref());
+        Self {
+            group: hash.clone(),
+            deduplication: hash,
+        }
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn data(fields: &Fields<'_>) -> Result<Box<RawValue>, Refusal> {
@@ -310,6 +358,31 @@ mod tests {
             ("r-2", ErrorCode::TokenExpired)
         );
         assert!(read("[]", 5).0.is_none());
+    }
+
+    #[test]
+    fn the_sequence_is_pinned_and_no_two_ids_share_one() {
+        let of = |room: &str, sender: &str, id: &str| {
+            Sequence::of(
+                &room.parse().unwrap(),
+                &sender.parse().unwrap(),
+                &id.parse().unwrap(),
+            )
+        };
+        let sequence = of("demo", "alice", "m-1");
+        assert_eq!(
+            sequence.group,
+            "2a97516c354b68848cdbd8f54a226a0a55b21ed138e207ad6c5cbb9c00aa5aea"
+        );
+        assert_eq!(
+            sequence.deduplication,
+            "d0e7e7a03fb1747f0f0d3e4be3ba1ce7b7d13eec8bc575fb0891ef3e0d5dc83d"
+        );
+        assert_ne!(
+            of("demo", "ab", "c").deduplication,
+            of("demo", "a", "bc").deduplication
+        );
+        assert_eq!(of("demo", "bob", "m-2").group, sequence.group);
     }
 
     fn json() -> impl Strategy<Value = serde_json::Value> {

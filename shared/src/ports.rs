@@ -4,10 +4,17 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::DeliveryJob;
 use crate::frame::Refusal;
 use crate::id::{ConnectionId, RoomId, UserId};
+use crate::log::{Appended, Draft, Entry, Epoch, Position, Stream};
+use crate::message::Sequence;
+use crate::partition::Partition;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -43,6 +50,22 @@ pub struct Member {
     pub connected_at: Timestamp,
 }
 
+/// Stands between the user and the connection in a member's key. No id can contain it, so one user's
+/// connections are exactly the keys that begin with the user and it.
+pub(crate) const SEPARATOR: char = '\u{1f}';
+
+impl Member {
+    /// Its name within its partition.
+    pub(crate) fn key(&self) -> String {
+        format!("{}{SEPARATOR}{}", self.user, self.connection)
+    }
+
+    /// Continues reading behind this member.
+    pub(crate) fn page_token(&self) -> PageToken {
+        PageToken(self.key())
+    }
+}
+
 /// The longest that a row outlives its `$connect`: API Gateway ends every connection after two hours,
 /// and a row whose `$disconnect` was lost must vanish by itself.
 /// Source: <https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html>
@@ -54,7 +77,8 @@ pub fn expires_at(connected_at: Timestamp) -> Timestamp {
 }
 
 /// Continues reading a room where the page before ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct PageToken(pub(crate) String);
 
 /// A part of a room's members.
@@ -71,27 +95,109 @@ pub trait Connections: Send + Sync {
     /// Puts a connection into a room. Joining again changes nothing.
     fn join(
         &self,
-        room: &RoomId,
+        partition: &Partition,
         member: &Member,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 
     /// Takes a connection out of a room. Leaving again is no error.
     fn leave(
         &self,
-        room: &RoomId,
+        partition: &Partition,
         user: &UserId,
         connection: &ConnectionId,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 
-    /// One page of the members of a room (of `only`, where given), in the order of their user ids.
-    /// Sees every `join` and `leave` that was answered before; leaves out who expired before `now`.
+    /// At most `limit` of the members (of `only`, where given), in the order of their user ids, behind
+    /// `page`. Sees every `join` and `leave` that was answered before; leaves out who expired before `now`.
     fn members(
         &self,
-        room: &RoomId,
+        partition: &Partition,
         only: Option<&UserId>,
         page: Option<&PageToken>,
+        limit: NonZeroUsize,
         now: Timestamp,
     ) -> impl Future<Output = Result<MemberPage, PortError>> + Send;
+}
+
+/// Where delivery jobs wait for an invocation.
+pub trait DeliveryJobs: Send + Sync {
+    /// Enqueues one.
+    fn enqueue(&self, job: &DeliveryJob) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// A part of a stream, as one query reads it.
+#[derive(Debug, Default)]
+pub struct LogPage {
+    /// Messages, none of them expired. Whether they are contiguous is for the reader to check: expiry
+    /// deletes in no order.
+    pub entries: Vec<Entry>,
+    /// The stream's end, where the query saw it.
+    pub head: Option<Position>,
+    /// Whether there is nothing further in the query's direction.
+    pub ended: bool,
+}
+
+/// The log: what was published to each stream.
+pub trait Log: Send + Sync {
+    /// Where a stream ends. Sees every append that was answered before.
+    fn head(
+        &self,
+        stream: &Stream,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Position>, PortError>> + Send;
+
+    /// Where two streams end, in one call.
+    fn heads(
+        &self,
+        streams: [&Stream; 2],
+        now: Timestamp,
+    ) -> impl Future<Output = Result<[Option<Position>; 2], PortError>> + Send;
+
+    /// Where a stream ends; begins it with `epoch` where it does not exist.
+    fn begin(
+        &self,
+        stream: &Stream,
+        epoch: &Epoch,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> impl Future<Output = Result<Position, PortError>> + Send;
+
+    /// Appends messages behind `head` (none: the stream begins, with `epoch`), all or nothing.
+    fn append(
+        &self,
+        stream: &Stream,
+        head: Option<&Position>,
+        epoch: &Epoch,
+        drafts: &[Draft<'_>],
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> impl Future<Output = Result<Appended, PortError>> + Send;
+
+    /// One message. Sees every append that was answered before.
+    fn find(
+        &self,
+        stream: &Stream,
+        position: &Position,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Entry>, PortError>> + Send;
+
+    /// The messages behind `after`, oldest first, then those of later epochs. Sees every append that
+    /// was answered before.
+    fn read(
+        &self,
+        stream: &Stream,
+        after: &Position,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<LogPage, PortError>> + Send;
+
+    /// The messages before `before` (none: from the head), newest first, then those of earlier epochs.
+    /// Sees the same.
+    fn read_back(
+        &self,
+        stream: &Stream,
+        before: Option<&Position>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<LogPage, PortError>> + Send;
 }
 
 /// What the Credentials table holds of a user in a room.
@@ -179,17 +285,22 @@ pub trait Sockets: Send + Sync {
 
 /// The queue that messages are published through.
 pub trait MessageQueue: Send + Sync {
-    /// Enqueues the body of one message.
-    fn enqueue(&self, body: &str) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Enqueues the body of one message, in its sequence where the queue is FIFO.
+    fn enqueue(
+        &self,
+        body: &str,
+        sequence: &Sequence,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
 /// Where a queued message is kept that can never be delivered.
 pub trait DeadLetters: Send + Sync {
-    /// Keeps the body and the reason.
+    /// Keeps the body and the reason, in its sequence where the queue is FIFO.
     fn bury(
         &self,
         body: &str,
         reason: &Refusal,
+        sequence: &Sequence,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
@@ -204,9 +315,21 @@ macro_rules! by_reference {
 }
 
 by_reference!(Connections {
-    join(room: &RoomId, member: &Member) -> Result<(), PortError>;
-    leave(room: &RoomId, user: &UserId, connection: &ConnectionId) -> Result<(), PortError>;
-    members(room: &RoomId, only: Option<&UserId>, page: Option<&PageToken>, now: Timestamp) -> Result<MemberPage, PortError>;
+    join(partition: &Partition, member: &Member) -> Result<(), PortError>;
+    leave(partition: &Partition, user: &UserId, connection: &ConnectionId) -> Result<(), PortError>;
+    members(partition: &Partition, only: Option<&UserId>, page: Option<&PageToken>, limit: NonZeroUsize, now: Timestamp) -> Result<MemberPage, PortError>;
+});
+by_reference!(DeliveryJobs {
+    enqueue(job: &DeliveryJob) -> Result<(), PortError>;
+});
+by_reference!(Log {
+    head(stream: &Stream, now: Timestamp) -> Result<Option<Position>, PortError>;
+    heads(streams: [&Stream; 2], now: Timestamp) -> Result<[Option<Position>; 2], PortError>;
+    begin(stream: &Stream, epoch: &Epoch, now: Timestamp, expires_at: Timestamp) -> Result<Position, PortError>;
+    append(stream: &Stream, head: Option<&Position>, epoch: &Epoch, drafts: &[Draft<'_>], now: Timestamp, expires_at: Timestamp) -> Result<Appended, PortError>;
+    find(stream: &Stream, position: &Position, now: Timestamp) -> Result<Option<Entry>, PortError>;
+    read(stream: &Stream, after: &Position, now: Timestamp) -> Result<LogPage, PortError>;
+    read_back(stream: &Stream, before: Option<&Position>, now: Timestamp) -> Result<LogPage, PortError>;
 });
 by_reference!(Sockets {
     post(connection: &ConnectionId, frame: &str) -> Result<Posted, PostError>;

@@ -9,10 +9,14 @@ use aws_sdk_dynamodb::config::{
     BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
 };
 use aws_sdk_dynamodb::error::BoxError;
+use aws_sdk_dynamodb::operation::batch_get_item::{BatchGetItemInput, BatchGetItemOutput};
 use aws_sdk_dynamodb::operation::delete_item::{DeleteItemInput, DeleteItemOutput};
 use aws_sdk_dynamodb::operation::get_item::{GetItemInput, GetItemOutput};
 use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
 use aws_sdk_dynamodb::operation::query::{QueryInput, QueryOutput};
+use aws_sdk_dynamodb::operation::transact_write_items::{
+    TransactWriteItemsInput, TransactWriteItemsOutput,
+};
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, ConsumedCapacity, KeySchemaElement, KeyType,
@@ -20,7 +24,7 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_dynamodb::{Client, config};
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
-use hermes::aws::{DynamoConnections, DynamoCredentials};
+use hermes::aws::{DynamoConnections, DynamoCredentials, DynamoLog};
 
 /// A call to DynamoDB, and the capacity units that it consumed.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +37,7 @@ pub struct Call {
     pub consistent: bool,
 }
 
-/// The engine with the tables `Connections` and `Credentials`, and the calls made to it.
+/// The engine with the tables `Connections`, `Credentials` and `Streams`, and the calls made to it.
 pub struct Dynamo {
     client: Client,
     endpoint: String,
@@ -61,6 +65,7 @@ impl Dynamo {
         let client = Client::from_conf(config);
         create_table(&client, "Connections", "room_id", "member").await;
         create_table(&client, "Credentials", "user_id", "room_id").await;
+        create_table(&client, "Streams", "stream", "entry").await;
         meter.take();
         Self {
             client,
@@ -87,6 +92,11 @@ impl Dynamo {
     /// The Credentials table.
     pub fn credentials(&self) -> DynamoCredentials {
         DynamoCredentials::with_client(self.client.clone(), "Credentials")
+    }
+
+    /// The Streams table.
+    pub fn log(&self) -> DynamoLog {
+        DynamoLog::with_client(self.client.clone(), "Streams")
     }
 
     /// The calls since the last time that this was asked.
@@ -155,6 +165,10 @@ impl Intercept for Meter {
             input.return_consumed_capacity = total;
         } else if let Some(input) = input.downcast_mut::<UpdateItemInput>() {
             input.return_consumed_capacity = total;
+        } else if let Some(input) = input.downcast_mut::<BatchGetItemInput>() {
+            input.return_consumed_capacity = total;
+        } else if let Some(input) = input.downcast_mut::<TransactWriteItemsInput>() {
+            input.return_consumed_capacity = total;
         } else if let Some(input) = input.downcast_mut::<QueryInput>() {
             input.return_consumed_capacity = total;
             bag.interceptor_state()
@@ -185,6 +199,10 @@ impl Intercept for Meter {
             ("UpdateItem", output.consumed_capacity())
         } else if let Some(output) = output.downcast_ref::<QueryOutput>() {
             ("Query", output.consumed_capacity())
+        } else if let Some(output) = output.downcast_ref::<TransactWriteItemsOutput>() {
+            ("TransactWriteItems", output.consumed_capacity().first())
+        } else if let Some(output) = output.downcast_ref::<BatchGetItemOutput>() {
+            ("BatchGetItem", output.consumed_capacity().first())
         } else {
             ("other", None)
         };

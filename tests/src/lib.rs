@@ -1,8 +1,9 @@
 //! What the tests across the crates share: a real DynamoDB engine in the process, handshakes, functions as
-//! processes, and the deployed local stack.
+//! processes, the deployed local stack, and a simulation of everything.
 
 pub mod dynamo;
 pub mod handshake;
 pub mod process;
+pub mod simulation;
 pub mod socket;
 pub mod stack;

@@ -13,6 +13,7 @@ use hermes::aws::{
 };
 use hermes::claims::TokenSigner;
 use hermes::config::Environment;
+use hermes::fanout::MEMBERS_PER_JOB;
 use hermes::issue::Issuer;
 use hermes::ports::{Connections, Member, Sockets};
 use hermes::secret::{JwtSecret, Secret};
@@ -318,7 +319,13 @@ impl Room<'_> {
         let (connections, mut members, mut page) = (self.stack.connections(), Vec::new(), None);
         loop {
             let part = connections
-                .members(&self.id, None, page.as_ref(), SystemClock.now())
+                .members(
+                    &self.id.clone().into(),
+                    None,
+                    page.as_ref(),
+                    MEMBERS_PER_JOB,
+                    SystemClock.now(),
+                )
                 .await;
             let part = part.expect("the room is read");
             members.extend(part.members);

@@ -13,3 +13,8 @@ async fn connections() {
 async fn credentials() {
     contract::credentials(&Dynamo::start().await.credentials()).await;
 }
+
+#[tokio::test]
+async fn log() {
+    contract::log(&Dynamo::start().await.log()).await;
+}

@@ -9,8 +9,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use hermes::claims::{TokenSigner, TokenVerifier};
 use hermes::fanout::Fanout;
 use hermes::issue::{Issuer, revoke};
-use hermes::memory::{MemoryDeadLetters, MemorySockets};
-use hermes::ports::{Connections, Member};
+use hermes::log::{Draft, Epoch, History, Position, Stream};
+use hermes::memory::{MemoryDeadLetters, MemoryJobs, MemorySockets};
+use hermes::partition::{Partition, Sharding};
+use hermes::ports::{Connections, Log, Member};
+use hermes::publish::Publisher;
 use hermes::secret::{JwtSecret, Secret};
 use hermes::time::{Clock, SystemClock};
 use hermes::{ConnectionId, RoomId};
@@ -85,9 +88,10 @@ async fn the_authorizer_costs_one_get_item() {
 #[tokio::test]
 async fn connect_and_disconnect_cost_one_write_each() {
     let dynamo = Dynamo::start().await;
-    let connections = dynamo.connections();
+    let (connections, sharding) = (dynamo.connections(), Sharding::default());
     connect::handle(
         &connections,
+        &sharding,
         serde_json::from_value(event("connect.json")).unwrap(),
     )
     .await
@@ -95,6 +99,7 @@ async fn connect_and_disconnect_cost_one_write_each() {
     assert_eq!(dynamo.calls(), [write("PutItem")]);
     disconnect::handle(
         &connections,
+        &sharding,
         serde_json::from_value(event("disconnect.json")).unwrap(),
     )
     .await
@@ -136,9 +141,10 @@ async fn message_to_100(
     dynamo: &Dynamo,
     room: &RoomId,
     user: impl Fn(usize) -> String,
+    keep: Option<Duration>,
 ) -> Vec<Vec<Call>> {
     let connections = dynamo.connections();
-    let sockets = MemorySockets::default();
+    let (sockets, jobs) = (MemorySockets::default(), MemoryJobs::default());
     for i in 0..100 {
         // As long as the ones of API Gateway.
         let connection: ConnectionId = format!("Zk3fGd2HliACE{i:02}=").parse().unwrap();
@@ -148,16 +154,23 @@ async fn message_to_100(
             connection,
             connected_at: SystemClock.now(),
         };
-        connections.join(room, &member).await.unwrap();
+        connections
+            .join(&Partition::from(room.clone()), &member)
+            .await
+            .unwrap();
     }
     dynamo.calls();
 
+    let concurrency = NonZeroUsize::new(64).unwrap();
     let fanout = Fanout::new(
         &connections,
         &sockets,
+        &jobs,
         SystemClock,
-        NonZeroUsize::new(64).unwrap(),
+        Sharding::default(),
+        concurrency,
     );
+    let publisher = Publisher::new(keep.map(|keep| History::new(dynamo.log(), keep)), fanout);
     let mut from_socket = event("send-message-socket.json");
     from_socket["requestContext"]["authorizer"]["room_id"] = json!(room);
     from_socket["requestContext"]["authorizer"]["user_id"] = json!(user(0));
@@ -169,16 +182,12 @@ async fn message_to_100(
         let deadline = Instant::now() + Duration::from_secs(20);
         let before = sockets.posts();
         let dead_letters = MemoryDeadLetters::default();
-        send_message::handle(
-            &fanout,
-            &dead_letters,
-            serde_json::from_value(event).unwrap(),
-            deadline,
-        )
-        .await;
+        let event = serde_json::from_value(event).unwrap();
+        send_message::handle(&publisher, &dead_letters, event, deadline).await;
         assert_eq!(sockets.posts() - before, 100);
         calls.push(dynamo.calls());
     }
+    assert!(jobs.take().is_none(), "a small room needs no job");
     calls
 }
 
@@ -197,19 +206,109 @@ async fn a_message_costs_one_small_query_whatever_the_size_of_the_table() {
         }]
     };
 
-    let with_short_ids = message_to_100(&dynamo, &short, |i| format!("user-{i:011}")).await;
+    let with_short_ids = message_to_100(&dynamo, &short, |i| format!("user-{i:011}"), None).await;
     assert_eq!(with_short_ids, [query(2.0), query(2.0)]);
-    let with_uuids = message_to_100(&dynamo, &uuid, |_| Uuid::now_v7().to_string()).await;
+    let with_uuids = message_to_100(&dynamo, &uuid, |_| Uuid::now_v7().to_string(), None).await;
     assert_eq!(with_uuids, [query(3.0), query(3.0)]);
 
     fill(&dynamo, 10_000).await;
-    let with_short_ids = message_to_100(&dynamo, &short, |i| format!("user-{i:011}")).await;
+    let with_short_ids = message_to_100(&dynamo, &short, |i| format!("user-{i:011}"), None).await;
     assert_eq!(with_short_ids, [query(2.0), query(2.0)]);
     let with_uuids = message_to_100(
         &dynamo,
         &Uuid::now_v7().to_string().parse().unwrap(),
         |_| Uuid::now_v7().to_string(),
+        None,
     )
     .await;
     assert_eq!(with_uuids, [query(3.0), query(3.0)]);
+}
+
+/// Operations and units of a call.
+fn costs(calls: &[Call]) -> Vec<(&'static str, f64)> {
+    calls
+        .iter()
+        .map(|call| (call.operation, call.units))
+        .collect()
+}
+
+/// With the log on, a message costs one head read, one transaction and the one query; with it off,
+/// exactly what it cost before (the test above).
+#[tokio::test]
+async fn with_the_log_a_message_costs_one_read_and_one_transaction_more() {
+    let dynamo = Dynamo::start().await;
+    let room: RoomId = "backup-finished1".parse().unwrap();
+    let keep = Some(Duration::from_secs(3600));
+    let calls = message_to_100(&dynamo, &room, |i| format!("user-{i:011}"), keep).await;
+    // The transaction writes three small rows (head, message, id), at two units each.
+    let expected = vec![
+        ("GetItem", 1.0),
+        ("TransactWriteItems", 6.0),
+        ("Query", 2.0),
+    ];
+    // A head that is not there yet is half a unit of a consistent read less on this engine.
+    for calls in calls {
+        assert_eq!(costs(&calls), expected);
+    }
+}
+
+#[tokio::test]
+async fn recovering_and_pinging_cost_one_call() {
+    let dynamo = Dynamo::start().await;
+    let history = History::new(dynamo.log(), Duration::from_secs(3600));
+    let stream = Stream {
+        room: "demo".parse().unwrap(),
+        user: None,
+    };
+    let sender = "backend".parse().unwrap();
+    let now = || SystemClock.now();
+    let mut epoch: Option<Epoch> = None;
+    for i in 0..60 {
+        let id = format!("m-{i}").parse().unwrap();
+        let drafts = [Draft {
+            sender: &sender,
+            id: &id,
+            notification: r#"{"data":"hello"}"#,
+        }];
+        let placed = history
+            .append(
+                &stream,
+                &drafts,
+                now,
+                Instant::now() + Duration::from_secs(9),
+            )
+            .await
+            .unwrap();
+        epoch.get_or_insert(placed[0].position.epoch.clone());
+    }
+    dynamo.calls();
+
+    let seen = Position {
+        epoch: epoch.unwrap(),
+        offset: 10,
+    };
+    let recovered = history
+        .recover(&stream, Some(&seen), now(), now())
+        .await
+        .unwrap();
+    assert_eq!((recovered.messages.len(), recovered.more), (50, false));
+    let calls = dynamo.calls();
+    assert_eq!(
+        calls
+            .iter()
+            .map(|call| (call.operation, call.consistent))
+            .collect::<Vec<_>>(),
+        [("Query", true)]
+    );
+
+    let recovered = history.recover(&stream, None, now(), now()).await.unwrap();
+    assert_eq!(recovered.messages.len(), 60);
+    assert_eq!(dynamo.calls().len(), 1, "the first open, too");
+
+    let own = Stream {
+        user: Some("alice".parse().unwrap()),
+        ..stream.clone()
+    };
+    dynamo.log().heads([&stream, &own], now()).await.unwrap();
+    assert_eq!(costs(&dynamo.calls()).len(), 1);
 }

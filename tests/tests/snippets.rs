@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use authorizer::Authorizer;
+use hermes::Message;
 use hermes::UserId;
 use hermes::claims::{Claims, TokenSigner, TokenVerifier};
 use hermes::issue::{Issuer, revoke};
@@ -363,4 +364,54 @@ async fn the_lines_for_a_browser_show_a_notification() {
     room.publish(&json!("from the queue")).await;
     assert_eq!(line().await, "system: from the queue");
     browser.kill().await.unwrap();
+}
+
+/// What a program gives SQS, read as Hermes reads it.
+async fn enqueues_what_hermes_reads(language: &str, extension: &str) {
+    for url in ["https://sqs/1/queue", "https://sqs/1/queue.fifo"] {
+        for (room, optional) in [
+            (json!("demo"), json!({})),
+            (json!(42), json!({"user_id": 7, "id": "m-1", "to": "bob"})),
+            // In bytes of UTF-8, not in characters.
+            (json!("комната/β"), json!({"user_id": "Łukasz 🦀"})),
+        ] {
+            let data = json!({"text": "grüße 🦀"});
+            let given = json!({"room_id": room, "data": data, "optional": optional});
+            let mut command = program(language, &format!("test/run_enqueue.{extension}")).await;
+            command.env("MESSAGE_QUEUE_URL", url);
+            let sent = run(&mut command, &given.to_string()).await;
+            let sent: Value = serde_json::from_str(&sent).unwrap();
+            assert_eq!(sent["QueueUrl"], url);
+            let body = sent["MessageBody"].as_str().unwrap();
+            let message =
+                Message::from_queue(body, SystemClock.now(), || panic!("it has an id")).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Value>(message.data.get()).unwrap(),
+                data
+            );
+            assert_eq!(message.to.is_some(), optional.get("to").is_some());
+            if url.ends_with(".fifo") {
+                let sequence = message.sequence();
+                assert_eq!(sent["MessageGroupId"], sequence.group);
+                assert_eq!(sent["MessageDeduplicationId"], sequence.deduplication);
+            } else {
+                assert_eq!(sent.as_object().unwrap().len(), 2, "{sent}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn ruby_enqueues_what_hermes_reads() {
+    enqueues_what_hermes_reads("ruby", "rb").await;
+}
+
+#[tokio::test]
+async fn node_enqueues_what_hermes_reads() {
+    enqueues_what_hermes_reads("node", "mjs").await;
+}
+
+#[tokio::test]
+async fn python_enqueues_what_hermes_reads() {
+    enqueues_what_hermes_reads("python", "py").await;
 }

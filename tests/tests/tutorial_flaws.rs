@@ -37,7 +37,9 @@ async fn each_function_has_a_role_of_its_own_that_allows_exactly_what_it_does() 
     let resources = Stack::find().await.resources().await;
     let functions = of_type(&resources, "AWS::Lambda::Function");
     let roles = of_type(&resources, "AWS::IAM::Role");
-    assert_eq!(functions.len(), 6, "say below what a new one may do");
+    assert_eq!(functions.len(), 8, "say below what a new one may do");
+    // In the template only with a log; where there is none, nobody may touch it.
+    let streams = || json!("StreamsTable");
     let connections = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/${Stage}/POST/@connections/*";
     for (name, allowed) in [
         (
@@ -66,10 +68,21 @@ async fn each_function_has_a_role_of_its_own_that_allows_exactly_what_it_does() 
                     arn("ConnectionsTable"),
                 ),
                 (
+                    json!([
+                        "dynamodb:GetItem",
+                        "dynamodb:PutItem",
+                        "dynamodb:UpdateItem"
+                    ]),
+                    streams(),
+                ),
+                (
                     json!("execute-api:ManageConnections"),
                     json!({"Fn::Sub": connections}),
                 ),
-                (json!("sqs:SendMessage"), arn("DeadLetterQueue")),
+                (
+                    json!("sqs:SendMessage"),
+                    json!([arn("DeadLetterQueue"), arn("DeliveryQueue")]),
+                ),
                 // What polls the queue for it.
                 (
                     json!([
@@ -85,7 +98,37 @@ async fn each_function_has_a_role_of_its_own_that_allows_exactly_what_it_does() 
             "SendMessageToSqs",
             vec![(json!("sqs:SendMessage"), arn("MessageQueue"))],
         ),
-        ("Default", vec![]),
+        (
+            "Deliver",
+            vec![
+                (
+                    json!(["dynamodb:Query", "dynamodb:DeleteItem"]),
+                    arn("ConnectionsTable"),
+                ),
+                (
+                    json!("execute-api:ManageConnections"),
+                    json!({"Fn::Sub": connections}),
+                ),
+                // It enqueues what is left of a room; and what polls the queue for it.
+                (
+                    json!([
+                        "sqs:SendMessage",
+                        "sqs:ReceiveMessage",
+                        "sqs:DeleteMessage",
+                        "sqs:GetQueueAttributes"
+                    ]),
+                    arn("DeliveryQueue"),
+                ),
+            ],
+        ),
+        (
+            "Recover",
+            vec![(
+                json!(["dynamodb:Query", "dynamodb:GetItem", "dynamodb:PutItem"]),
+                streams(),
+            )],
+        ),
+        ("Default", vec![(json!("dynamodb:BatchGetItem"), streams())]),
     ] {
         let role = format!("{name}Role");
         assert_eq!(
@@ -94,7 +137,15 @@ async fn each_function_has_a_role_of_its_own_that_allows_exactly_what_it_does() 
         );
         let mut statements: Vec<Value> = allowed
             .into_iter()
-            .map(|(action, resource)| json!({"Effect": "Allow", "Action": action, "Resource": resource}))
+            .map(|(action, resource)| {
+                let allow =
+                    |resource| json!({"Effect": "Allow", "Action": action, "Resource": resource});
+                if resource == streams() {
+                    let allow = allow(arn("StreamsTable"));
+                    return json!({"Fn::If": ["HasHistory", allow, {"Ref": "AWS::NoValue"}]});
+                }
+                allow(resource)
+            })
             .collect();
         statements.push(json!({
             "Effect": "Allow",
@@ -151,6 +202,7 @@ async fn dynamodb_deletes_what_connect_wrote() {
     let tables = of_type(&resources, "AWS::DynamoDB::Table");
     let ttl = json!({"AttributeName": "expires_at", "Enabled": true});
     assert_eq!(tables["ConnectionsTable"]["TimeToLiveSpecification"], ttl);
+    assert_eq!(tables["StreamsTable"]["TimeToLiveSpecification"], ttl);
     assert_eq!(
         tables["CredentialsTable"].get("TimeToLiveSpecification"),
         None
@@ -185,6 +237,9 @@ async fn a_function_without_a_variable_refuses_to_start_and_names_it() {
         ("CONNECTIONS_ENDPOINT", "http://127.0.0.1:9/dev"),
         ("DEAD_LETTER_QUEUE_URL", "http://127.0.0.1:9/dead"),
         ("MESSAGE_QUEUE_URL", "http://127.0.0.1:9/queue"),
+        ("DELIVERY_QUEUE_URL", "http://127.0.0.1:9/jobs"),
+        ("STREAMS_TABLE", "Streams"),
+        ("HISTORY_DAYS", "7"),
         (
             "JWT_SECRET",
             "a-secret-of-the-tests-that-has-more-than-sixty-four-bytes-0123456789",
@@ -219,10 +274,23 @@ async fn a_function_without_a_variable_refuses_to_start_and_names_it() {
             "DEAD_LETTER_QUEUE_URL",
         ),
         (
+            "SendMessageFunction",
+            "DELIVERY_QUEUE_URL",
+            "DELIVERY_QUEUE_URL",
+        ),
+        ("SendMessageFunction", "STREAMS_TABLE", "STREAMS_TABLE"),
+        (
             "SendMessageToSqsFunction",
             "MESSAGE_QUEUE_URL",
             "MESSAGE_QUEUE_URL",
         ),
+        (
+            "DeliverFunction",
+            "DELIVERY_QUEUE_URL",
+            "DELIVERY_QUEUE_URL",
+        ),
+        ("RecoverFunction", "STREAMS_TABLE", "STREAMS_TABLE"),
+        ("DefaultFunction", "STREAMS_TABLE", "STREAMS_TABLE"),
     ] {
         let given: Vec<_> = all
             .into_iter()

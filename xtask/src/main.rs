@@ -1,4 +1,5 @@
-//! `cargo xtask`: the developer's commands. Each is a file: `up`, `down`, `test`, `lint`, `invoke`.
+//! `cargo xtask`: the developer's commands. Each is a file: `up`, `down`, `test`, `simulate`, `lint`,
+//! `invoke`.
 //!
 //! They start other programs (pip, cargo, sam, the local AWS), and every one of those is started
 //! through [`process`], so that none outlives the command, however the command ends.
@@ -17,6 +18,7 @@ mod process;
 mod python;
 mod running;
 mod sam;
+mod simulate;
 mod size;
 mod step;
 mod test;
@@ -37,6 +39,8 @@ enum Xtask {
     Down(down::Down),
     /// Lint, build as for AWS, and run every test against a local AWS of their own
     Test(test::Test),
+    /// Play random schedules of everything that can go wrong
+    Simulate(simulate::Simulate),
     /// Check format, lints, documentation, dependencies and template
     Lint(lint::Lint),
     /// Run one function once, with an event from a file, without Docker
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
             Xtask::Up(up) => up.apply(),
             Xtask::Down(down) => down.apply(),
             Xtask::Test(test) => test.apply(),
+            Xtask::Simulate(simulate) => simulate.apply(),
             Xtask::Lint(lint) => lint.apply(),
             Xtask::Invoke(invoke) => invoke.apply(),
             Xtask::Guard(_) => unreachable!("handled above"),

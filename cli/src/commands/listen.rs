@@ -24,10 +24,14 @@ Examples:
   hermes listen --room demo --user ci --count 1 --timeout 30s
   HERMES_TOKEN=eyJhbGciOi… hermes listen --url wss://ws.example.com
 
-It reconnects when the connection breaks; what is sent meanwhile is not shown. A token that is
-given is used for every connection; otherwise each gets a fresh one, unless the user was revoked
-meanwhile. It ends with 0 after --count notifications, and without --count after --timeout or
-Ctrl-C.";
+It reconnects when the connection breaks. Where the stack keeps a log, every notification is shown
+once and in order, from the connection on (and up to 10 seconds before): what was missed is asked
+for, and what cannot be had any more is told. Without a log (HistoryDays 0), what is sent while
+there is no connection is not shown.
+
+A token that is given is used for every connection; otherwise each gets a fresh one, unless the
+user was revoked meanwhile. It ends with 0 after --count notifications, and without --count after
+--timeout or Ctrl-C.";
 
 /// Show the notifications of a room as they arrive
 #[derive(Debug, Args)]

@@ -36,9 +36,12 @@ Examples:
   hermes publish --room demo --text 'back at noon' --to alice
   hermes publish --room demo @order.json
   seq 1000 | hermes publish --room demo -
+  hermes publish --room demo --id order-17 '{\"type\":\"order\"}' # again with the same id: once
 
 Everything is checked before anything is sent. Each message has an id, so that one that is
-delivered twice (queues may do that) can be recognized.";
+delivered twice (queues may do that) can be recognized; where the stack keeps a log, it is stored
+once. To a FIFO queue (QueueType Fifo) the messages go one batch after the other, and nothing is
+sent behind one that SQS refused: they arrive in the order of the lines.";
 
 /// Send messages to the members of a room, through the queue
 #[derive(Debug, Args)]
@@ -65,7 +68,8 @@ pub(crate) struct Publish {
     #[arg(long, value_name = "USER")]
     to: Option<UserId>,
 
-    /// Id of the message, unique per sender in the room; otherwise a new one [not with several lines]
+    /// Id of the message, unique per sender in the room, so that publishing it again changes nothing;
+    /// otherwise a new one [not with several lines]
     #[arg(long, value_name = "ID")]
     id: Option<MessageId>,
 
@@ -163,6 +167,7 @@ impl Publish {
         let body = message.to_queue_body().map_err(|refusal| refusal.message)?;
         Ok(Entry {
             line,
+            sequence: message.sequence(),
             id: message.id,
             body,
         })

@@ -1,16 +1,22 @@
-//! Reading a connection: notifications, and pings that tell whether it is alive.
+//! Reading a connection: notifications, pings that tell whether it is alive, and questions about what
+//! was missed.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
+use backon::ExponentialBackoff;
 use futures::{SinkExt as _, StreamExt as _};
+use hermes::frame::ErrorCode;
+use hermes::log::StreamKind;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
+use super::order::{Need, Order, Request, Shown};
+use super::received::{Received, Refused, read, recover};
 use super::{Timing, Wish};
 use crate::failure::Failure;
-use crate::notification::{Notification, Received, read};
+use crate::notification::Notification;
 use crate::output::status;
 use crate::socket::Socket;
 
@@ -35,8 +41,16 @@ pub(super) struct Reader<S> {
     was_connected: bool,
     /// Whether a successor is being opened, which may receive the same.
     remembers: bool,
-    /// What came meanwhile.
+    /// What came meanwhile, where there is no log.
     seen: HashSet<(String, String)>,
+    /// What is shown when, where there is one.
+    order: Order<Notification>,
+    /// When what is missing is asked for.
+    ask_at: Option<Instant>,
+    /// When that is asked again.
+    recovered_by: Option<Instant>,
+    /// Between two questions that were not answered.
+    pauses: ExponentialBackoff,
 }
 
 impl<S> Reader<S>
@@ -51,7 +65,16 @@ where
             was_connected: false,
             remembers: false,
             seen: HashSet::new(),
+            order: Order::new(),
+            ask_at: None,
+            recovered_by: None,
+            pauses: timing.backoff(),
         }
+    }
+
+    /// Whether the deployment keeps a log, if that is known.
+    pub(super) fn has_log(&self) -> Option<bool> {
+        self.order.has_log()
     }
 
     pub(super) fn was_connected(&self) -> bool {
@@ -63,6 +86,8 @@ where
         self.socket = Some(socket);
         self.was_connected = true;
         self.remembers = false;
+        self.order.connected();
+        self.plan();
     }
 
     /// Closes the connection, if there is one.
@@ -100,30 +125,38 @@ where
         let mut ping_at = Instant::now() + self.timing.ping_every;
         let mut answer_by: Option<Instant> = None;
         loop {
+            let (due_at, due) = self.next_due(ping_at, answer_by, replace_at);
             let Some(socket) = &mut self.socket else {
                 return Ok(Step::Lost("it was closed".to_owned()));
             };
-            let due_at = replace_at.map_or(ping_at, |replace_at| ping_at.min(replace_at));
             let frame = tokio::select! {
                 frame = socket.next() => frame,
-                () = sleep_until(answer_by.unwrap_or(due_at)) => {
-                    if answer_by.is_some() {
-                        return Ok(Step::Lost(format!(
-                            "no answer to a ping within {}",
-                            humantime::format_duration(self.timing.answer_within)
-                        )));
+                () = sleep_until(due_at) => {
+                    let sent = match due {
+                        Due::Lost => {
+                            return Ok(Step::Lost(format!(
+                                "no answer to a ping within {}",
+                                humantime::format_duration(self.timing.answer_within)
+                            )));
+                        }
+                        Due::Replace => return Ok(Step::Replace),
+                        Due::Ping => {
+                            let now = Instant::now();
+                            answer_by = Some(now + self.timing.answer_within);
+                            ping_at = now + self.timing.ping_every;
+                            self.send(PING.to_owned()).await
+                        }
+                        Due::Ask => self.ask().await,
+                        Due::AskAgain => {
+                            status("no answer about what was missed; asking again");
+                            self.order.unanswered();
+                            Ok(())
+                        }
+                    };
+                    if let Err(why) = sent {
+                        return Ok(Step::Lost(why));
                     }
-                    if replace_at.is_some_and(|replace_at| replace_at <= Instant::now()) {
-                        return Ok(Step::Replace);
-                    }
-                    let deadline = Instant::now() + self.timing.answer_within;
-                    match timeout_at(deadline, socket.send(Frame::text(PING))).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => return Ok(Step::Lost(error.to_string())),
-                        Err(_elapsed) => return Ok(Step::Lost("a ping cannot be sent".to_owned())),
-                    }
-                    answer_by = Some(deadline);
-                    ping_at = Instant::now() + self.timing.ping_every;
+                    self.plan();
                     continue;
                 }
             };
@@ -132,9 +165,10 @@ where
                 Some(Ok(frame)) => {
                     answer_by = None;
                     match self.take(&frame)? {
-                        Wish::More => continue,
+                        Wish::More => self.plan(),
                         Wish::Enough => return Ok(Step::Enough),
                     }
+                    continue;
                 }
                 Some(Err(error)) => Some(error.to_string()),
                 None => None,
@@ -145,12 +179,76 @@ where
         }
     }
 
+    /// What is to be done next, if nothing comes before.
+    fn next_due(
+        &self,
+        ping_at: Instant,
+        answer_by: Option<Instant>,
+        replace_at: Option<Instant>,
+    ) -> (Instant, Due) {
+        // While it is not known whether the connection is alive, there is nothing else to do with it.
+        let next = match (answer_by, replace_at) {
+            (Some(answer_by), _) => (answer_by, Due::Lost),
+            (None, Some(replace_at)) if replace_at <= ping_at => (replace_at, Due::Replace),
+            (None, _) => (ping_at, Due::Ping),
+        };
+        let ask = self.ask_at.map(|at| (at, Due::Ask));
+        let ask_again = self.recovered_by.map(|at| (at, Due::AskAgain));
+        [ask, ask_again]
+            .into_iter()
+            .flatten()
+            .fold(next, |one, other| if other.0 < one.0 { other } else { one })
+    }
+
+    /// Plans the next question, where there is one.
+    fn plan(&mut self) {
+        if !self.order.is_waiting() {
+            self.recovered_by = None;
+        }
+        let now = Instant::now();
+        self.ask_at = match (self.order.need(), self.ask_at) {
+            (None, _) => None,
+            (Some(Need::Now), _) => Some(now),
+            (Some(_), Some(planned)) => Some(planned),
+            (Some(Need::Soon), None) => Some(now + self.timing.overtaken_within),
+            (Some(Need::Later), None) => {
+                Some(now + self.pauses.next().unwrap_or(self.timing.longest_delay))
+            }
+        };
+    }
+
+    /// Asks what was missed.
+    async fn ask(&mut self) -> Result<(), String> {
+        self.ask_at = None;
+        self.recovered_by = Some(Instant::now() + self.timing.answer_within);
+        for Request { kind, seen, number } in self.order.requests() {
+            self.send(recover(number, kind, seen.as_ref())).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, frame: String) -> Result<(), String> {
+        let Some(socket) = &mut self.socket else {
+            return Err("it was closed".to_owned());
+        };
+        let send = socket.send(Frame::text(frame));
+        match timeout(self.timing.answer_within, send).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_elapsed) => Err("nothing can be sent".to_owned()),
+        }
+    }
+
     fn take(&mut self, frame: &Frame) -> Result<Wish, Failure> {
         let Frame::Text(text) = frame else {
             return Ok(Wish::More);
         };
         match read(text) {
-            Received::Notification(notification) => {
+            Received::Notification(notification, Some((kind, position))) => {
+                let next = self.order.take(kind, position, notification);
+                self.show_all(next)
+            }
+            Received::Notification(notification, None) => {
                 if let Some(key) = notification.key() {
                     if self.remembers {
                         self.seen.insert(key);
@@ -160,13 +258,75 @@ where
                 }
                 (self.show)(&notification)
             }
-            Received::Error(error) => {
-                status(format_args!("the server says: {error}"));
+            Received::Recovered(Some(number), recovered) => {
+                self.pauses = self.timing.backoff();
+                for shown in self.order.recovered(number, recovered) {
+                    match shown {
+                        Shown::Gone(kind) => status(gone(kind)),
+                        Shown::Next(notification) => {
+                            if (self.show)(&notification)? == Wish::Enough {
+                                return Ok(Wish::Enough);
+                            }
+                        }
+                    }
+                }
                 Ok(Wish::More)
             }
-            Received::Other => Ok(Wish::More),
+            Received::Pong(heads) => {
+                self.order.heads(heads);
+                Ok(Wish::More)
+            }
+            Received::Error(refused) => self.refused(&refused),
+            Received::Recovered(None, _) | Received::Other => Ok(Wish::More),
         }
     }
+
+    fn refused(&mut self, refused: &Refused) -> Result<Wish, Failure> {
+        match refused.number {
+            Some(number) if refused.code == ErrorCode::UnknownAction.as_str() => {
+                let waiting = self.order.has_none(number);
+                self.show_all(waiting)
+            }
+            number => {
+                status(format_args!("the server says: {}", refused.text));
+                number
+                    .into_iter()
+                    .for_each(|number| self.order.failed(number));
+                Ok(Wish::More)
+            }
+        }
+    }
+
+    fn show_all(&mut self, notifications: Vec<Notification>) -> Result<Wish, Failure> {
+        for notification in notifications {
+            if (self.show)(&notification)? == Wish::Enough {
+                return Ok(Wish::Enough);
+            }
+        }
+        Ok(Wish::More)
+    }
+}
+
+/// What is to be done with a connection on which nothing comes.
+#[derive(Clone, Copy)]
+enum Due {
+    Lost,
+    Replace,
+    Ping,
+    Ask,
+    AskAgain,
+}
+
+/// What is said where the log does not go back to what was seen last.
+fn gone(kind: StreamKind) -> String {
+    let whom = match kind {
+        StreamKind::Room => "the room",
+        StreamKind::User => "this user alone",
+    };
+    format!(
+        "history is gone: what was sent to {whom} since the last notification cannot be shown, \
+         because the log does not have it any more; going on from here"
+    )
 }
 
 /// The server's reason for closing, in words.

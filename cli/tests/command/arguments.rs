@@ -73,6 +73,16 @@ fn a_missing_setting_is_named_with_its_variable() {
             "HERMES_CREDENTIALS_TABLE",
         ),
         (
+            "dlq list",
+            "DeadLetterQueueUrl",
+            "HERMES_DEAD_LETTER_QUEUE_URL",
+        ),
+        (
+            "dlq show m --queue deliveries",
+            "DeliveryDeadLetterQueueUrl",
+            "HERMES_DELIVERY_DEAD_LETTER_QUEUE_URL",
+        ),
+        (
             "listen --token e30.e30.c2ln",
             "WebSocketUrl",
             "HERMES_WEBSOCKET_URL",
@@ -88,6 +98,16 @@ fn a_missing_setting_is_named_with_its_variable() {
             ],
         );
     }
+}
+
+#[test]
+fn dead_letters_are_named_or_all_meant() {
+    for command in ["redrive", "purge"] {
+        refused(&format!("dlq {command}"), "", &["--all"]);
+        refused(&format!("dlq {command} m --all"), "", &["--all"]);
+    }
+    refused("dlq list --queue rubbish", "", &["messages", "deliveries"]);
+    refused("dlq list --limit 0", "", &["--limit"]);
 }
 
 #[test]

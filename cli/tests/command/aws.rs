@@ -371,3 +371,49 @@ fn revoking_closes_the_sockets_and_counts_them() {
         "first the tokens, then the sockets"
     );
 }
+
+#[test]
+fn to_a_fifo_queue_the_lines_go_in_order_and_nothing_behind_a_refused_one() {
+    let fifo = format!("{QUEUE}.fifo");
+    let aws = Aws::start(accept);
+    let lines: String = (1..=23).map(|n| format!("{n}\n")).collect();
+    let mut command = aws.hermes("publish --room demo -");
+    let result = run(command.env("HERMES_MESSAGE_QUEUE_URL", &fifo), &lines);
+    assert_eq!(result.code, 0, "{}", result.stderr);
+    let mut data = Vec::new();
+    for body in aws.bodies() {
+        let request: Value = serde_json::from_str(&body).unwrap();
+        for entry in request["Entries"].as_array().unwrap() {
+            let body = entry["MessageBody"].as_str().unwrap();
+            let message: Value = serde_json::from_str(body).unwrap();
+            data.push(message["data"].as_u64().unwrap());
+            let sequence = hermes::message::Sequence::of(
+                &"demo".parse().unwrap(),
+                &"system".parse().unwrap(),
+                &message["id"].as_str().unwrap().parse().unwrap(),
+            );
+            assert_eq!(entry["MessageGroupId"], sequence.group);
+            assert_eq!(entry["MessageDeduplicationId"], sequence.deduplication);
+        }
+    }
+    assert_eq!(data, (1..=23).collect::<Vec<_>>());
+
+    // Even where SQS would take it the next time: it would be behind those of its batch.
+    let aws = Aws::start(|request| {
+        let (status, body) = accept(request);
+        let mut body: Value = serde_json::from_str(&body).unwrap();
+        body["Failed"] = json!([{"Id": "4", "SenderFault": false, "Code": "InternalError"}]);
+        (status, body.to_string())
+    });
+    let mut command = aws.hermes("publish --room demo -");
+    let result = run(command.env("HERMES_MESSAGE_QUEUE_URL", &fifo), &lines);
+    assert_eq!(result.code, 1);
+    assert!(
+        result
+            .stderr
+            .contains("9 of 23 messages enqueued for demo; not these lines: 5, 11-23"),
+        "{}",
+        result.stderr
+    );
+    assert_eq!(aws.operations().len(), 1);
+}

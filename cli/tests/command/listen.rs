@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
@@ -70,6 +71,58 @@ async fn notifications_are_the_output_and_the_rest_is_not() {
     );
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(stderr, format!("connected to {url}\n"));
+}
+
+/// The answer to the next question, which is about the room where it has `"room"`.
+async fn recovered(socket: &mut WebSocketStream<TcpStream>, data: Value) {
+    let question = socket.next().await.unwrap().unwrap();
+    let question: Value = serde_json::from_str(question.to_text().unwrap()).unwrap();
+    assert_eq!(
+        (&question["action"], &question["stream"]),
+        (&json!("recover"), &data["stream"])
+    );
+    let answer = json!({"system": "recovered", "ref": question["ref"], "data": data});
+    socket
+        .send(Message::text(answer.to_string()))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn history_that_is_gone_is_told_and_is_no_part_of_the_output() {
+    let (listener, url) = server().await;
+    let child = listen(&url, "--json --count 2 --timeout 20s");
+    let place = |offset| {
+        let place = format!(r#","stream":"room","epoch":"e","offset":{offset}}}"#);
+        NOTIFICATION.strip_suffix('}').unwrap().to_owned() + &place
+    };
+    let data = |stream, head, complete, messages: Value| json!({"stream": stream, "epoch": "e", "head": head, "complete": complete, "more": false, "messages": messages});
+    let mut socket = accept(&listener).await;
+    let first: Value = serde_json::from_str(&place(1)).unwrap();
+    recovered(&mut socket, data("room", 1, true, json!([first]))).await;
+    recovered(&mut socket, data("user", 0, true, json!([]))).await;
+    drop(socket);
+    let mut socket = accept(&listener).await;
+    recovered(&mut socket, data("room", 8, false, json!([]))).await;
+    for offset in [8, 9] {
+        socket.send(Message::text(place(offset))).await.unwrap();
+    }
+    while let Some(Ok(_)) = socket.next().await {}
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let offsets: Vec<Value> = stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["offset"].clone())
+        .collect();
+    assert_eq!(offsets, [1, 9]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    for says in [
+        "what was sent meanwhile follows",
+        "history is gone: what was sent to the room since the last notification cannot be shown",
+    ] {
+        assert!(stderr.contains(says), "{stderr}");
+    }
 }
 
 #[tokio::test]

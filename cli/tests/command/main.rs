@@ -4,5 +4,6 @@
 
 mod arguments;
 mod aws;
+mod dlq;
 mod listen;
 mod support;

@@ -5,6 +5,7 @@ use aws_lambda_events::http::HeaderValue;
 use hermes::aws::invocation::{Failure, accepted, respond, session};
 use hermes::frame::{Answer, ErrorCode, Refusal};
 use hermes::handshake::{SUBPROTOCOL, offers_bearer};
+use hermes::partition::Sharding;
 use hermes::ports::{Connections, Member};
 use hermes::telemetry::{Metric, emit, error_chain};
 use hermes::{ConnectionId, Timestamp};
@@ -20,6 +21,7 @@ const NOT_JOINED: Failure = Failure("the connection could not be put into its ro
 /// [`Failure`], after the log was told why.
 pub async fn handle(
     connections: &impl Connections,
+    sharding: &Sharding,
     event: ApiGatewayWebsocketProxyRequest,
 ) -> Result<ApiGatewayProxyResponse, Failure> {
     let context = &event.request_context;
@@ -45,7 +47,8 @@ pub async fn handle(
         connection,
         connected_at,
     };
-    connections.join(&session.room, &member).await.map_err(|error| {
+    let partition = sharding.partition_of(&session.room, &member.user);
+    connections.join(&partition, &member).await.map_err(|error| {
         error!(connection_id = %member.connection, error = error_chain(&error), "{} could not join", member.connection);
         NOT_JOINED
     })?;

@@ -1,11 +1,20 @@
 //! `$connect`, with the events of `events/`.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
+use std::num::NonZeroUsize;
+
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use hermes::memory::MemoryConnections;
+use hermes::partition::{Partition, Sharding};
 use hermes::ports::{Connections, Member, MemberPage, PageToken, PortError};
 use hermes::{ConnectionId, RoomId, Timestamp, UserId};
 use serde_json::{Value, json};
+
+const LIMIT: NonZeroUsize = NonZeroUsize::MAX;
+
+fn demo() -> Partition {
+    "demo".parse::<RoomId>().unwrap().into()
+}
 
 fn event() -> Value {
     serde_json::from_str(include_str!("../../../events/connect.json")).unwrap()
@@ -18,7 +27,7 @@ fn typed(event: Value) -> ApiGatewayWebsocketProxyRequest {
 async fn members(connections: &MemoryConnections) -> Vec<Member> {
     let now = Timestamp::from_millis(1_795_255_200_123);
     connections
-        .members(&"demo".parse().unwrap(), None, None, now)
+        .members(&demo(), None, None, LIMIT, now)
         .await
         .unwrap()
         .members
@@ -28,7 +37,9 @@ async fn members(connections: &MemoryConnections) -> Vec<Member> {
 #[tokio::test]
 async fn the_connection_joins_the_room_of_its_token() {
     let connections = MemoryConnections::default();
-    let response = connect::handle(&connections, typed(event())).await.unwrap();
+    let response = connect::handle(&connections, &Sharding::default(), typed(event()))
+        .await
+        .unwrap();
     assert_eq!(response.status_code, 200);
     let expected = Member {
         user: "alice".parse().unwrap(),
@@ -40,9 +51,13 @@ async fn the_connection_joins_the_room_of_its_token() {
 
 #[tokio::test]
 async fn the_subprotocol_is_chosen_and_the_token_never_echoed() {
-    let response = connect::handle(&MemoryConnections::default(), typed(event()))
-        .await
-        .unwrap();
+    let response = connect::handle(
+        &MemoryConnections::default(),
+        &Sharding::default(),
+        typed(event()),
+    )
+    .await
+    .unwrap();
     assert_eq!(response.headers["sec-websocket-protocol"], "bearer");
     assert!(!serde_json::to_string(&response).unwrap().contains("eyJ"));
 }
@@ -54,9 +69,13 @@ async fn without_a_subprotocol_none_is_chosen() {
         .as_object_mut()
         .unwrap()
         .remove("Sec-WebSocket-Protocol");
-    let response = connect::handle(&MemoryConnections::default(), typed(event))
-        .await
-        .unwrap();
+    let response = connect::handle(
+        &MemoryConnections::default(),
+        &Sharding::default(),
+        typed(event),
+    )
+    .await
+    .unwrap();
     assert!(response.headers.is_empty());
 }
 
@@ -66,7 +85,9 @@ async fn a_frame_that_names_the_route_is_no_handshake() {
     let mut event = event();
     event["requestContext"]["eventType"] = json!("MESSAGE");
     event["body"] = json!(r#"{"action":"$connect"}"#);
-    let response = connect::handle(&connections, typed(event)).await.unwrap();
+    let response = connect::handle(&connections, &Sharding::default(), typed(event))
+        .await
+        .unwrap();
     assert!(format!("{:?}", response.body).contains("unknown_action"));
     assert!(members(&connections).await.is_empty());
 }
@@ -76,14 +97,20 @@ async fn a_route_without_the_authorizer_admits_nobody() {
     let connections = MemoryConnections::default();
     let mut event = event();
     event["requestContext"]["authorizer"] = json!({"principalId": "alice"});
-    assert!(connect::handle(&connections, typed(event)).await.is_err());
+    assert!(
+        connect::handle(&connections, &Sharding::default(), typed(event))
+            .await
+            .is_err()
+    );
     assert!(members(&connections).await.is_empty());
 }
 
 /// Flaw: raw error text is returned.
 #[tokio::test]
 async fn a_failure_is_an_error_without_internals() {
-    let error = connect::handle(&Failing, typed(event())).await.unwrap_err();
+    let error = connect::handle(&Failing, &Sharding::default(), typed(event()))
+        .await
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "the connection could not be put into its room"
@@ -93,20 +120,21 @@ async fn a_failure_is_an_error_without_internals() {
 struct Failing;
 
 impl Connections for Failing {
-    async fn join(&self, _: &RoomId, _: &Member) -> Result<(), PortError> {
+    async fn join(&self, _: &Partition, _: &Member) -> Result<(), PortError> {
         Err(PortError::new(
             "joining the room",
             "AccessDenied: arn:aws:dynamodb:…:table/Connections",
         ))
     }
-    async fn leave(&self, _: &RoomId, _: &UserId, _: &ConnectionId) -> Result<(), PortError> {
+    async fn leave(&self, _: &Partition, _: &UserId, _: &ConnectionId) -> Result<(), PortError> {
         unreachable!("connect leaves no room")
     }
     async fn members(
         &self,
-        _: &RoomId,
+        _: &Partition,
         _: Option<&UserId>,
         _: Option<&PageToken>,
+        _: NonZeroUsize,
         _: Timestamp,
     ) -> Result<MemberPage, PortError> {
         unreachable!("connect reads no room")

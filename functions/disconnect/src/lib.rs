@@ -5,6 +5,7 @@ use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxy
 use hermes::ConnectionId;
 use hermes::aws::invocation::{Failure, accepted, respond, session};
 use hermes::frame::{Answer, ErrorCode, Refusal};
+use hermes::partition::Sharding;
 use hermes::ports::Connections;
 use hermes::telemetry::{Metric, emit, error_chain};
 use tracing::{error, info};
@@ -19,6 +20,7 @@ const NOT_LEFT: Failure = Failure("the connection could not be taken out of its 
 /// [`Failure`], after the log was told why.
 pub async fn handle(
     connections: &impl Connections,
+    sharding: &Sharding,
     event: ApiGatewayWebsocketProxyRequest,
 ) -> Result<ApiGatewayProxyResponse, Failure> {
     let context = &event.request_context;
@@ -40,7 +42,8 @@ pub async fn handle(
             error!(%error, "the event's connectionId is wrong");
             NOT_LEFT
         })?;
-    connections.leave(&session.room, &session.user, &connection).await.map_err(|error| {
+    let partition = sharding.partition_of(&session.room, &session.user);
+    connections.leave(&partition, &session.user, &connection).await.map_err(|error| {
         error!(connection_id = %connection, error = error_chain(&error), "{connection} could not leave");
         NOT_LEFT
     })?;

@@ -13,9 +13,10 @@ async fn main() -> Result<(), Error> {
         &sdk_config(&environment)?,
         environment.required("CONNECTIONS_TABLE")?,
     );
+    let sharding = environment.parsed("SHARDED_ROOMS")?.unwrap_or_default();
 
     run(service_fn(|event: LambdaEvent<_>| {
-        disconnect::handle(&connections, event.payload)
+        disconnect::handle(&connections, &sharding, event.payload)
     }))
     .await
 }

@@ -1,13 +1,22 @@
 //! `$disconnect`, with the events of `events/`.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
+use std::num::NonZeroUsize;
+
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
-use hermes::Timestamp;
 use hermes::memory::MemoryConnections;
+use hermes::partition::{Partition, Sharding};
 use hermes::ports::{Connections, Member};
+use hermes::{RoomId, Timestamp};
 use serde_json::{Value, json};
 
 const CONNECTED_AT: Timestamp = Timestamp::EPOCH;
+
+const LIMIT: NonZeroUsize = NonZeroUsize::MAX;
+
+fn demo() -> Partition {
+    "demo".parse::<RoomId>().unwrap().into()
+}
 
 fn event() -> Value {
     serde_json::from_str(include_str!("../../../events/disconnect.json")).unwrap()
@@ -34,17 +43,14 @@ async fn room() -> MemoryConnections {
             connection: connection.parse().unwrap(),
             connected_at: CONNECTED_AT,
         };
-        connections
-            .join(&"demo".parse().unwrap(), &member)
-            .await
-            .unwrap();
+        connections.join(&demo(), &member).await.unwrap();
     }
     connections
 }
 
 async fn left(connections: &MemoryConnections) -> Vec<String> {
     let page = connections
-        .members(&"demo".parse().unwrap(), None, None, CONNECTED_AT)
+        .members(&demo(), None, None, LIMIT, CONNECTED_AT)
         .await
         .unwrap();
     page.members
@@ -57,13 +63,13 @@ async fn left(connections: &MemoryConnections) -> Vec<String> {
 #[tokio::test]
 async fn the_connection_leaves_and_no_other() {
     let connections = room().await;
-    let response = disconnect::handle(&connections, typed(event()))
+    let response = disconnect::handle(&connections, &Sharding::default(), typed(event()))
         .await
         .unwrap();
     assert_eq!(response.status_code, 200);
     assert_eq!(left(&connections).await, ["tab=", "other="]);
     assert!(
-        disconnect::handle(&connections, typed(event()))
+        disconnect::handle(&connections, &Sharding::default(), typed(event()))
             .await
             .is_ok(),
         "a second time is no error"
@@ -76,7 +82,7 @@ async fn a_frame_that_names_the_route_disconnects_nobody() {
     let mut event = event();
     event["requestContext"]["eventType"] = json!("MESSAGE");
     event["body"] = json!(r#"{"action":"$disconnect"}"#);
-    let response = disconnect::handle(&connections, typed(event))
+    let response = disconnect::handle(&connections, &Sharding::default(), typed(event))
         .await
         .unwrap();
     assert!(format!("{:?}", response.body).contains("unknown_action"));
@@ -89,7 +95,7 @@ async fn an_event_without_a_session_is_an_error() {
     let mut event = event();
     event["requestContext"]["authorizer"] = Value::Null;
     assert!(
-        disconnect::handle(&connections, typed(event))
+        disconnect::handle(&connections, &Sharding::default(), typed(event))
             .await
             .is_err()
     );

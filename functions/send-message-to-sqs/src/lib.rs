@@ -24,14 +24,14 @@ pub async fn handle(
         Ok(message) => enqueue(queue, message).await,
         Err(refusal) => Err(refusal),
     };
-    let answer = answer.map_or_else(Answer::Error, |id| Answer::Ack { id });
+    let answer = answer.map_or_else(Answer::Error, |id| Answer::Ack { id, place: None });
     respond(&answer, reference.as_ref())
 }
 
 async fn enqueue(queue: &impl MessageQueue, message: Message) -> Result<MessageId, Refusal> {
     // What could not be delivered is refused here, where the client still learns of it.
     message.to_notification()?;
-    queue.enqueue(&message.to_queue_body()?).await.map_err(|error| {
+    queue.enqueue(&message.to_queue_body()?, &message.sequence()).await.map_err(|error| {
         error!(message_id = %message.id, error = error_chain(&error), "could not enqueue {}", message.id);
         Refusal::internal()
     })?;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use hermes::memory::MemoryQueue;
+use hermes::message::Sequence;
 use hermes::ports::{MessageQueue, PortError};
 use serde_json::{Value, json};
 
@@ -83,7 +84,7 @@ async fn what_is_refused_is_not_enqueued() {
 async fn a_failure_tells_the_client_no_internals() {
     struct Failing;
     impl MessageQueue for Failing {
-        async fn enqueue(&self, _: &str) -> Result<(), PortError> {
+        async fn enqueue(&self, _: &str, _: &Sequence) -> Result<(), PortError> {
             Err(PortError::new(
                 "enqueueing the message",
                 "AccessDenied: arn:aws:sqs:…",

@@ -1,4 +1,4 @@
-//! `sendMessage`: delivers messages to their rooms, whether a client sent them over its socket (the
+//! `sendMessage`: publishes messages to their rooms, whether a client sent them over its socket (the
 //! route) or a backend enqueued them (the SQS trigger).
 
 mod queue;
@@ -6,8 +6,8 @@ mod route;
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use hermes::fanout::Fanout;
-use hermes::ports::{Connections, DeadLetters, Sockets};
+use hermes::ports::{Connections, DeadLetters, DeliveryJobs, Log, Sockets};
+use hermes::publish::Publisher;
 use hermes::time::Clock;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -33,18 +33,18 @@ pub enum Response {
 }
 
 /// Handles one event. Begins nothing after `deadline`.
-pub async fn handle<C: Connections, S: Sockets, K: Clock>(
-    fanout: &Fanout<C, S, K>,
+pub async fn handle<L: Log, C: Connections, S: Sockets, J: DeliveryJobs, K: Clock>(
+    publisher: &Publisher<L, C, S, J, K>,
     dead_letters: &impl DeadLetters,
     event: Event,
     deadline: Instant,
 ) -> Response {
     match event {
         Event::Queue(batch) => {
-            Response::Queue(queue::handle(fanout, dead_letters, batch, deadline).await)
+            Response::Queue(queue::handle(publisher, dead_letters, batch, deadline).await)
         }
         Event::Route(frame) => {
-            Response::Route(Box::new(route::handle(fanout, &frame, deadline).await))
+            Response::Route(Box::new(route::handle(publisher, &frame, deadline).await))
         }
     }
 }

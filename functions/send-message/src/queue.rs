@@ -1,16 +1,17 @@
-//! A batch of queued messages. Every record is handled: delivered, buried with its reason, or named
+//! A batch of queued messages. Every record is handled: published, buried with its reason, or named
 //! to SQS as one to deliver again, which only helps where the failure may pass.
 
 use std::collections::HashSet;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
-use hermes::fanout::{Fanout, FanoutError};
 use hermes::frame::Refusal;
-use hermes::ports::{Connections, DeadLetters, Sockets};
+use hermes::message::Sequence;
+use hermes::ports::{Connections, DeadLetters, DeliveryJobs, Log, Sockets};
+use hermes::publish::{Order, Outcome, Publisher};
 use hermes::telemetry::{Metric, emit, error_chain};
 use hermes::time::{Clock, SystemClock};
-use hermes::{Message, MessageId, RoomId, Timestamp};
+use hermes::{Message, MessageId, Timestamp};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
@@ -21,23 +22,39 @@ enum Verdict {
     Retry,
 }
 
-/// The records of one room, in the order of the batch.
-type Room<'a> = (RoomId, Vec<(&'a SqsMessage, Message)>);
+/// The messages of one room, in the order of the batch, each with its record.
+#[derive(Default)]
+struct Room<'a> {
+    records: Vec<&'a SqsMessage>,
+    messages: Vec<Message>,
+}
 
-pub(crate) async fn handle<C: Connections, S: Sockets, K: Clock>(
-    fanout: &Fanout<C, S, K>,
+pub(crate) async fn handle<L: Log, C: Connections, S: Sockets, J: DeliveryJobs, K: Clock>(
+    publisher: &Publisher<L, C, S, J, K>,
     dead_letters: &impl DeadLetters,
     batch: SqsEvent,
     deadline: Instant,
 ) -> SqsBatchResponse {
+    let order = if batch.records.iter().any(is_fifo) {
+        Order::Strict
+    } else {
+        Order::Free
+    };
     let mut retry = HashSet::new();
     let mut rooms: Vec<Room<'_>> = Vec::new();
     for record in &batch.records {
         match read(record) {
-            Ok(message) => match rooms.iter_mut().find(|(room, _)| *room == message.room) {
-                Some((_, messages)) => messages.push((record, message)),
-                None => rooms.push((message.room.clone(), vec![(record, message)])),
-            },
+            Ok(message) => {
+                let known = rooms
+                    .iter()
+                    .position(|room| room.messages[0].room == message.room);
+                let room = known.unwrap_or_else(|| {
+                    rooms.push(Room::default());
+                    rooms.len() - 1
+                });
+                rooms[room].records.push(record);
+                rooms[room].messages.push(message);
+            }
             Err(refusal) => {
                 if bury(dead_letters, record, &refusal).await == Verdict::Retry {
                     retry.insert(id(record));
@@ -48,10 +65,16 @@ pub(crate) async fn handle<C: Connections, S: Sockets, K: Clock>(
 
     // Rooms side by side, so that a slow one holds up no other; within a room in order. The fan-out
     // bounds the posts of all of them together.
-    let failed = stream::iter(rooms).map(async |(_, messages)| {
+    let failed = stream::iter(rooms).map(async |room| {
         let mut failed = Vec::new();
-        for (record, message) in messages {
-            if deliver(fanout, dead_letters, record, &message, deadline).await == Verdict::Retry {
+        let outcomes = publisher.publish(&room.messages, order, deadline).await;
+        for (record, outcome) in room.records.into_iter().zip(outcomes) {
+            let verdict = match outcome {
+                Outcome::Refused(refusal) => bury(dead_letters, record, &refusal).await,
+                outcome if outcome.is_retryable() => Verdict::Retry,
+                _ => Verdict::Done,
+            };
+            if verdict == Verdict::Retry {
                 failed.push(id(record));
             }
         }
@@ -79,6 +102,11 @@ fn id(record: &SqsMessage) -> &str {
     record.message_id.as_deref().unwrap_or_default()
 }
 
+/// Only the records of a FIFO queue have a group.
+fn is_fifo(record: &SqsMessage) -> bool {
+    record.attributes.contains_key("MessageGroupId")
+}
+
 fn read(record: &SqsMessage) -> Result<Message, Refusal> {
     let sent_at = record
         .attributes
@@ -91,35 +119,13 @@ fn read(record: &SqsMessage) -> Result<Message, Refusal> {
     })
 }
 
-async fn deliver<C: Connections, S: Sockets, K: Clock>(
-    fanout: &Fanout<C, S, K>,
-    dead_letters: &impl DeadLetters,
-    record: &SqsMessage,
-    message: &Message,
-    deadline: Instant,
-) -> Verdict {
-    match fanout.deliver(message, deadline).await {
-        Ok(delivery) if delivery.untried == 0 => Verdict::Done,
-        Ok(delivery) => {
-            warn!(message_id = %message.id, untried = delivery.untried, "no time left to deliver {} to all", message.id);
-            Verdict::Retry
-        }
-        Err(FanoutError::Refused(refusal)) => bury(dead_letters, record, &refusal).await,
-        Err(FanoutError::Unreadable(error)) => {
-            error!(message_id = %message.id, error = error_chain(&error), "could not deliver {}", message.id);
-            Verdict::Retry
-        }
-    }
-}
-
 /// A record that can never succeed goes to the dead-letter queue at once, with its reason; SQS would
 /// deliver it in vain `maxReceiveCount` times and then drop the reason.
 async fn bury(dead_letters: &impl DeadLetters, record: &SqsMessage, refusal: &Refusal) -> Verdict {
     let record_id = id(record);
-    match dead_letters
-        .bury(record.body.as_deref().unwrap_or_default(), refusal)
-        .await
-    {
+    let body = record.body.as_deref().unwrap_or_default();
+    let sequence = Sequence::alone(record_id);
+    match dead_letters.bury(body, refusal, &sequence).await {
         Ok(()) => {
             warn!(sqs_message_id = record_id, error_code = refusal.code.as_str(), reason = %refusal, "buried {record_id}");
             emit(&[(Metric::Rejected, 1)]);

@@ -1,18 +1,18 @@
-//! A client's message to its own room. The ack means that everybody was tried.
+//! A client's message to its own room. The ack means that the message is in the log, or, where the log
+//! is off, that everybody was tried.
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
+use hermes::Message;
 use hermes::aws::invocation::{request_time, respond, session};
-use hermes::fanout::{Fanout, FanoutError};
 use hermes::frame::{Answer, Refusal};
-use hermes::ports::{Connections, Sockets};
-use hermes::telemetry::error_chain;
+use hermes::log::Stream;
+use hermes::ports::{Connections, DeliveryJobs, Log, Sockets};
+use hermes::publish::{Order, Outcome, Publisher};
 use hermes::time::Clock;
-use hermes::{Message, MessageId};
 use tokio::time::Instant;
-use tracing::error;
 
-pub(crate) async fn handle<C: Connections, S: Sockets, K: Clock>(
-    fanout: &Fanout<C, S, K>,
+pub(crate) async fn handle<L: Log, C: Connections, S: Sockets, J: DeliveryJobs, K: Clock>(
+    publisher: &Publisher<L, C, S, J, K>,
     event: &ApiGatewayWebsocketProxyRequest,
     deadline: Instant,
 ) -> ApiGatewayProxyResponse {
@@ -23,28 +23,39 @@ pub(crate) async fn handle<C: Connections, S: Sockets, K: Clock>(
     let frame = event.body.as_deref().unwrap_or_default();
     let (reference, message) = Message::from_client(frame, &session, request_time(event));
     let answer = match message {
-        Ok(message) => deliver(fanout, message, deadline).await,
-        Err(refusal) => Err(refusal),
+        Ok(message) => publish(publisher, message, deadline).await,
+        Err(refusal) => Answer::Error(refusal),
     };
-    let answer = answer.map_or_else(Answer::Error, |id| Answer::Ack { id });
     respond(&answer, reference.as_ref())
 }
 
-async fn deliver<C: Connections, S: Sockets, K: Clock>(
-    fanout: &Fanout<C, S, K>,
+async fn publish<L: Log, C: Connections, S: Sockets, J: DeliveryJobs, K: Clock>(
+    publisher: &Publisher<L, C, S, J, K>,
     message: Message,
     deadline: Instant,
-) -> Result<MessageId, Refusal> {
-    match fanout.deliver(&message, deadline).await {
-        Ok(delivery) if delivery.untried == 0 => Ok(message.id),
-        Ok(delivery) => {
-            error!(message_id = %message.id, untried = delivery.untried, "no time left to deliver {} to all", message.id);
-            Err(Refusal::internal())
-        }
-        Err(FanoutError::Refused(refusal)) => Err(refusal),
-        Err(FanoutError::Unreadable(error)) => {
-            error!(message_id = %message.id, error = error_chain(&error), "could not deliver {}", message.id);
-            Err(Refusal::internal())
-        }
+) -> Answer {
+    let stream = Stream::of(&message);
+    let outcome = publisher
+        .publish(std::slice::from_ref(&message), Order::Free, deadline)
+        .await
+        .pop();
+    match outcome {
+        // What is in the log is safe: whoever was not reached recovers it.
+        Some(Outcome::Accepted {
+            position: Some(position),
+            ..
+        }) => Answer::Ack {
+            id: message.id,
+            place: Some((stream.kind(), position)),
+        },
+        Some(Outcome::Accepted {
+            position: None,
+            delivered: true,
+        }) => Answer::Ack {
+            id: message.id,
+            place: None,
+        },
+        Some(Outcome::Refused(refusal)) => Answer::Error(refusal),
+        _ => Answer::Error(Refusal::internal()),
     }
 }

@@ -6,8 +6,14 @@ use std::time::Duration;
 
 use hermes::fanout::Fanout;
 use hermes::frame::Refusal;
-use hermes::memory::{ManualClock, MemoryConnections, MemoryDeadLetters, MemorySockets};
+use hermes::log::{History, Stream};
+use hermes::memory::{
+    ManualClock, MemoryConnections, MemoryDeadLetters, MemoryJobs, MemoryLog, MemorySockets,
+};
+use hermes::message::Sequence;
+use hermes::partition::{Partition, Sharding};
 use hermes::ports::{Connections, DeadLetters, Member, PortError};
+use hermes::publish::Publisher;
 use hermes::time::Clock;
 use hermes::{ConnectionId, RoomId, Timestamp};
 use send_message::Event;
@@ -42,6 +48,8 @@ struct World {
     connections: MemoryConnections,
     sockets: MemorySockets,
     dead_letters: MemoryDeadLetters,
+    jobs: MemoryJobs,
+    log: Option<MemoryLog>,
     clock: ManualClock,
     budget: Duration,
 }
@@ -53,6 +61,8 @@ impl World {
             connections: MemoryConnections::default(),
             sockets: MemorySockets::default(),
             dead_letters: MemoryDeadLetters::default(),
+            jobs: MemoryJobs::default(),
+            log: None,
             clock: ManualClock::at(Timestamp::from_millis(1_795_255_200_200)),
             budget: Duration::from_secs(20),
         };
@@ -71,7 +81,7 @@ impl World {
             connected_at: self.clock.now(),
         };
         self.connections
-            .join(&room.parse().unwrap(), &member)
+            .join(&Partition::from(room.parse::<RoomId>().unwrap()), &member)
             .await
             .unwrap();
     }
@@ -81,15 +91,24 @@ impl World {
     }
 
     async fn handle_with(&self, dead_letters: &impl DeadLetters, event: Value) -> Value {
+        let concurrency = NonZeroUsize::new(8).unwrap();
+        let (sockets, jobs) = (&self.sockets, &self.jobs);
         let fanout = Fanout::new(
             &self.connections,
-            &self.sockets,
+            sockets,
+            jobs,
             &self.clock,
-            NonZeroUsize::new(8).unwrap(),
+            Sharding::default(),
+            concurrency,
         );
+        let history = self
+            .log
+            .as_ref()
+            .map(|log| History::new(log, Duration::from_secs(3600)));
+        let publisher = Publisher::new(history, fanout);
         let event: Event = serde_json::from_value(event).unwrap();
         let deadline = Instant::now() + self.budget;
-        serde_json::to_value(send_message::handle(&fanout, dead_letters, event, deadline).await)
+        serde_json::to_value(send_message::handle(&publisher, dead_letters, event, deadline).await)
             .unwrap()
     }
 
@@ -192,11 +211,12 @@ async fn a_refused_frame_is_answered_and_delivered_to_nobody() {
 /// Flaw: errors become values, so it answers 200 whatever happened (here: an error frame says so).
 /// Flaw: error text with stack traces goes to clients.
 #[tokio::test(start_paused = true)]
-async fn a_message_that_was_not_tried_at_everybody_is_no_ack() {
+async fn a_message_that_is_neither_delivered_nor_left_to_a_job_is_no_ack() {
     let world = World {
         budget: Duration::ZERO,
         ..World::new().await
     };
+    world.jobs.refuse(true);
     let error = world
         .send(r#"{"action":"sendMessage","ref":"r-1","data":1}"#)
         .await;
@@ -305,8 +325,16 @@ async fn only_what_a_retry_can_fix_is_named_to_sqs() {
     let response = world.handle(batch(&bodies)).await;
     assert_eq!(
         failures(&response),
+        Vec::<&str>::new(),
+        "who was not tried in time is left to a job"
+    );
+    assert!(world.jobs.take().is_some());
+    world.jobs.refuse(true);
+    let response = world.handle(batch(&bodies)).await;
+    assert_eq!(
+        failures(&response),
         ["r0", "r3"],
-        "time ran out before each member was tried"
+        "neither tried nor left to a job"
     );
 }
 
@@ -329,7 +357,7 @@ async fn one_members_failure_is_not_the_records() {
 async fn a_record_that_can_be_neither_delivered_nor_buried_comes_again() {
     struct Failing;
     impl DeadLetters for Failing {
-        async fn bury(&self, _: &str, _: &Refusal) -> Result<(), PortError> {
+        async fn bury(&self, _: &str, _: &Refusal, _: &Sequence) -> Result<(), PortError> {
             Err(PortError::new(
                 "writing to the dead-letter queue",
                 "injected",
@@ -395,4 +423,115 @@ async fn rooms_never_see_each_others_messages() {
 #[test]
 fn an_event_of_neither_kind_is_an_error() {
     assert!(serde_json::from_value::<Event>(json!({"hello": "world"})).is_err());
+}
+
+/// The same world with a log.
+async fn logged() -> World {
+    World {
+        log: Some(MemoryLog::default()),
+        ..World::new().await
+    }
+}
+
+fn room_stream() -> Stream {
+    Stream {
+        room: "demo".parse().unwrap(),
+        user: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ack_says_where_the_message_stands_and_the_notification_says_it_too() {
+    let world = logged().await;
+    let frame = r#"{"action":"sendMessage","id":"m-1","data":1}"#;
+    let ack = world.send(frame).await["data"].clone();
+    assert_eq!(
+        (&ack["id"], &ack["stream"], &ack["offset"]),
+        (&json!("m-1"), &json!("room"), &json!(1))
+    );
+    let received = world.received("bob").remove(0);
+    assert_eq!(
+        (&received["stream"], &received["epoch"], &received["offset"]),
+        (&ack["stream"], &ack["epoch"], &ack["offset"])
+    );
+    let own = world
+        .send(r#"{"action":"sendMessage","id":"m-2","data":1,"to":"bob"}"#)
+        .await["data"]
+        .clone();
+    assert_eq!(
+        (&own["stream"], &own["offset"]),
+        (&json!("user"), &json!(1)),
+        "streams of their own"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn publishing_an_id_again_stores_nothing_and_delivers_what_is_stored() {
+    let world = logged().await;
+    let first = world
+        .send(r#"{"action":"sendMessage","id":"m-1","data":"first"}"#)
+        .await;
+    let again = world
+        .send(r#"{"action":"sendMessage","id":"m-1","data":"second"}"#)
+        .await;
+    assert_eq!(first, again);
+    assert_eq!(world.log.as_ref().unwrap().entries(&room_stream()).len(), 1);
+    let data: Vec<Value> = world
+        .received("bob")
+        .iter()
+        .map(|frame| frame["data"].clone())
+        .collect();
+    assert_eq!(data, ["first", "first"]);
+    // The backend's ids are its own: nobody can use them up.
+    world
+        .handle(batch(&[
+            r#"{"room_id":"demo","id":"m-1","data":"backend"}"#,
+        ]))
+        .await;
+    assert_eq!(world.log.as_ref().unwrap().entries(&room_stream()).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_contiguous_in_its_order() {
+    let world = logged().await;
+    let bodies: Vec<String> = (0..10)
+        .map(|i| format!(r#"{{"room_id":"demo","data":{i}}}"#))
+        .collect();
+    let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+    world.handle(batch(&bodies)).await;
+    world.handle(batch(&bodies)).await;
+    let entries = world.log.as_ref().unwrap().entries(&room_stream());
+    assert_eq!(
+        entries.len(),
+        10,
+        "a redelivered batch is the same messages"
+    );
+    for (i, entry) in entries.iter().enumerate() {
+        assert_eq!(entry.position.offset, i as u64 + 1);
+        assert!(entry.notification.contains(&format!(r#""data":{i},"#)));
+    }
+}
+
+/// What is in the log is safe: the client is told so, and whoever was not reached recovers it.
+#[tokio::test(start_paused = true)]
+async fn a_message_in_the_log_is_acknowledged_whatever_its_delivery() {
+    let world = logged().await;
+    world.jobs.refuse(true);
+    for user in ["alice", "bob"] {
+        world.sockets.throttle(&user.parse().unwrap(), u32::MAX);
+    }
+    assert_eq!(
+        world.send(r#"{"action":"sendMessage","data":1}"#).await["system"],
+        "ack"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_log_off_nothing_is_written_and_frames_are_as_before() {
+    let world = World::new().await;
+    let ack = world
+        .send(r#"{"action":"sendMessage","id":"m-1","data":1}"#)
+        .await;
+    assert_eq!(ack["data"], json!({"id": "m-1"}));
+    assert!(world.received("bob")[0].get("offset").is_none());
 }

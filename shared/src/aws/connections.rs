@@ -3,19 +3,19 @@
 //! Rows are as small as they can be: their size is what reading a room costs with every message.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_types::SdkConfig;
 use tracing::warn;
 
-use crate::id::{ConnectionId, RoomId, UserId};
-use crate::ports::{Connections, MEMBERSHIP, Member, MemberPage, PageToken, PortError, expires_at};
+use crate::id::{ConnectionId, UserId};
+use crate::partition::Partition;
+use crate::ports::{
+    Connections, MEMBERSHIP, Member, MemberPage, PageToken, PortError, SEPARATOR, expires_at,
+};
 use crate::time::Timestamp;
-
-/// Stands between the user and the connection in `member`. No id can contain it, so one user's
-/// connections are exactly the keys that begin with the user and it.
-const SEPARATOR: char = '\u{1f}';
 
 /// The Connections table in DynamoDB.
 #[derive(Debug, Clone)]
@@ -48,11 +48,11 @@ fn member_key(user: &UserId, connection: &ConnectionId) -> AttributeValue {
 }
 
 impl Connections for DynamoConnections {
-    async fn join(&self, room: &RoomId, member: &Member) -> Result<(), PortError> {
+    async fn join(&self, partition: &Partition, member: &Member) -> Result<(), PortError> {
         self.client
             .put_item()
             .table_name(&self.table)
-            .item("room_id", text(room.as_str()))
+            .item("room_id", text(partition.key()))
             .item("member", member_key(&member.user, &member.connection))
             .item(
                 "expires_at",
@@ -66,14 +66,14 @@ impl Connections for DynamoConnections {
 
     async fn leave(
         &self,
-        room: &RoomId,
+        partition: &Partition,
         user: &UserId,
         connection: &ConnectionId,
     ) -> Result<(), PortError> {
         self.client
             .delete_item()
             .table_name(&self.table)
-            .key("room_id", text(room.as_str()))
+            .key("room_id", text(partition.key()))
             .key("member", member_key(user, connection))
             .send()
             .await
@@ -83,9 +83,10 @@ impl Connections for DynamoConnections {
 
     async fn members(
         &self,
-        room: &RoomId,
+        partition: &Partition,
         only: Option<&UserId>,
         page: Option<&PageToken>,
+        limit: NonZeroUsize,
         now: Timestamp,
     ) -> Result<MemberPage, PortError> {
         let mut query = self
@@ -93,6 +94,7 @@ impl Connections for DynamoConnections {
             .query()
             .table_name(&self.table)
             .consistent_read(true)
+            .limit(i32::try_from(limit.get()).unwrap_or(i32::MAX))
             .key_condition_expression(if only.is_some() {
                 "room_id = :room AND begins_with(#member, :user)"
             } else {
@@ -102,14 +104,14 @@ impl Connections for DynamoConnections {
             .filter_expression("expires_at > :now")
             .projection_expression("#member, expires_at")
             .expression_attribute_names("#member", "member")
-            .expression_attribute_values(":room", text(room.as_str()))
+            .expression_attribute_values(":room", text(partition.key()))
             .expression_attribute_values(":now", AttributeValue::N(now.as_secs().to_string()));
         if let Some(user) = only {
             query = query.expression_attribute_values(":user", text(format!("{user}{SEPARATOR}")));
         }
         if let Some(PageToken(member)) = page {
             query = query
-                .exclusive_start_key("room_id", text(room.as_str()))
+                .exclusive_start_key("room_id", text(partition.key()))
                 .exclusive_start_key("member", text(member));
         }
         let output = query
@@ -126,7 +128,7 @@ impl Connections for DynamoConnections {
         let members = rows.iter().filter_map(|row| {
             let member = parse(row);
             if member.is_none() {
-                warn!(room_id = %room, "skipped a row of {room} that Hermes did not write");
+                warn!(room_id = %partition.room, "skipped a row of {} that Hermes did not write", partition.room);
             }
             member
         });

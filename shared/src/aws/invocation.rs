@@ -44,6 +44,11 @@ pub fn request_time(event: &ApiGatewayWebsocketProxyRequest) -> Timestamp {
     )
 }
 
+/// When the connection of a request was opened.
+pub fn connected_at(event: &ApiGatewayWebsocketProxyRequest) -> Timestamp {
+    Timestamp::from_millis(u64::try_from(event.request_context.connected_at).unwrap_or_default())
+}
+
 /// Who sent a frame.
 ///
 /// # Errors

@@ -6,9 +6,12 @@
 mod connections;
 mod credentials;
 pub mod invocation;
+mod jobs;
+mod log;
 mod queue;
 mod secrets;
 mod sockets;
+mod wiring;
 
 use std::time::Duration;
 
@@ -20,9 +23,12 @@ use aws_types::SdkConfig;
 
 pub use connections::DynamoConnections;
 pub use credentials::DynamoCredentials;
+pub use jobs::SqsDeliveryJobs;
+pub use log::DynamoLog;
 pub use queue::{SqsDeadLetters, SqsQueue};
 pub use secrets::{jwt_secret, secret, stored_secret};
 pub use sockets::ApiGatewaySockets;
+pub use wiring::{AwsFanout, fanout, history};
 
 use crate::config::{ConfigError, Environment};
 

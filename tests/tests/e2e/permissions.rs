@@ -7,6 +7,8 @@ use aws_types::SdkConfig;
 use hermes::aws::{
     ApiGatewaySockets, DynamoConnections, DynamoCredentials, SqsQueue, stored_secret,
 };
+use hermes::fanout::MEMBERS_PER_JOB;
+use hermes::message::Sequence;
 use hermes::ports::{Connections, Credentials as _, MessageQueue, PortError, Sockets};
 use hermes::telemetry::error_chain;
 use hermes::time::{Clock, SystemClock};
@@ -31,6 +33,7 @@ async fn try_everything(
 ) -> Vec<(&'static str, Result<(), PortError>)> {
     let user = "alice".parse().unwrap();
     let [member] = room.members().await.try_into().unwrap();
+    let partition = room.id.clone().into();
     let connections = DynamoConnections::new(config, stack.output("ConnectionsTable"));
     let credentials = DynamoCredentials::new(config, stack.output("CredentialsTable"));
     let sockets = ApiGatewaySockets::new(config, stack.output("ConnectionsEndpoint"));
@@ -40,14 +43,16 @@ async fn try_everything(
         (
             "Query",
             connections
-                .members(&room.id, None, None, SystemClock.now())
+                .members(&partition, None, None, MEMBERS_PER_JOB, SystemClock.now())
                 .await
                 .map(drop),
         ),
-        ("PutItem", connections.join(&room.id, &member).await),
+        ("PutItem", connections.join(&partition, &member).await),
         (
             "DeleteItem",
-            connections.leave(&room.id, &user, &member.connection).await,
+            connections
+                .leave(&partition, &user, &member.connection)
+                .await,
         ),
         ("GetItem", credentials.find(&user, &room.id).await.map(drop)),
         (
@@ -68,7 +73,9 @@ async fn try_everything(
         ),
         (
             "the dead-letter queue",
-            dead_letters.enqueue("intruder").await,
+            dead_letters
+                .enqueue("intruder", &Sequence::alone("-"))
+                .await,
         ),
         (
             "posting",
@@ -92,7 +99,10 @@ async fn nobody_gets_in_with_keys_that_do_not_exist() {
     let queue = SqsQueue::new(&config, stack.output("MessageQueueUrl"));
     assert!(
         queue
-            .enqueue(&json!({"room_id": room.id, "data": 1}).to_string())
+            .enqueue(
+                &json!({"room_id": room.id, "data": 1}).to_string(),
+                &Sequence::alone("-")
+            )
             .await
             .is_err()
     );
@@ -115,7 +125,10 @@ async fn a_role_can_do_what_its_policy_says_and_nothing_else() {
     }
     let queue = SqsQueue::new(&config, stack.output("MessageQueueUrl"));
     queue
-        .enqueue(&json!({"room_id": room.id, "data": "allowed"}).to_string())
+        .enqueue(
+            &json!({"room_id": room.id, "data": "allowed"}).to_string(),
+            &Sequence::alone("-"),
+        )
         .await
         .unwrap();
     assert_eq!(alice.notification().await.data(), "allowed");

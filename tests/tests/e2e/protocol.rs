@@ -114,12 +114,12 @@ async fn what_is_wrong_is_named_and_the_socket_stays_open() {
         (
             "{}",
             "unknown_action",
-            "sendMessage, sendMessageToSQS, ping",
+            "sendMessage, sendMessageToSQS, recover, ping",
         ),
         (
             r#"{"action":"dance"}"#,
             "unknown_action",
-            "sendMessage, sendMessageToSQS, ping",
+            "sendMessage, sendMessageToSQS, recover, ping",
         ),
         (r#"{"action":"PING"}"#, "unknown_action", "ping"),
         (r#"{"action":["ping"]}"#, "unknown_action", "ping"),

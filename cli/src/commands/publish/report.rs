@@ -70,6 +70,7 @@ mod tests {
                 line,
                 id: "m".parse().unwrap(),
                 body: "{}".to_owned(),
+                sequence: hermes::message::Sequence::alone("m"),
             })
             .collect();
         let sent = Sent {

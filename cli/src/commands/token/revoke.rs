@@ -1,13 +1,15 @@
 //! `hermes token revoke`: ends a user's tokens in a room, and the sockets that were opened with them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use futures::{StreamExt as _, stream};
 use hermes::issue;
-use hermes::ports::{Connections, PortError, Sockets};
+use hermes::partition::Partition;
+use hermes::ports::{Connections, Member, PortError, Sockets};
 use hermes::time::{Clock, SystemClock};
 use hermes::{ConnectionId, RoomId, UserId};
 use serde::Serialize;
@@ -18,6 +20,9 @@ use crate::settings::Settings;
 
 /// How many sockets are closed at the same time.
 const CONCURRENCY: usize = 16;
+
+/// How many of the user's connections are read at once.
+const PAGE: NonZeroUsize = NonZeroUsize::new(100).expect("not zero");
 
 /// How long a handshake may take that was let in just before the table was changed: until then its
 /// row is not yet written, or its socket not yet open, which looks like a closed one.
@@ -61,9 +66,11 @@ impl Revoke {
         let credentials = settings.credentials().await?;
         let connections = settings.connections().await?;
         let sockets = settings.sockets().await?;
+        // The user's own would do, had the room always had as many partitions as now.
+        let partitions: Vec<_> = settings.sharding().await?.partitions(&room).collect();
 
         let revoked = issue::revoke(&credentials, &user, &room).await?;
-        let closing = close_all(&connections, &sockets, &SystemClock, &user, &room)
+        let closing = close_all(&connections, &sockets, &SystemClock, &user, &partitions)
             .await
             .map_err(|error| {
                 Failure::new(format!(
@@ -125,49 +132,56 @@ async fn close_all(
     sockets: &impl Sockets,
     clock: &impl Clock,
     user: &UserId,
-    room: &RoomId,
+    partitions: &[Partition],
 ) -> Result<Closing, PortError> {
     let mut closing = Closing::default();
     for round in 0..2 {
         if round > 0 {
             tokio::time::sleep(HANDSHAKE).await;
         }
-        let mut page = None;
-        loop {
-            let members = connections
-                .members(room, Some(user), page.as_ref(), clock.now())
-                .await?;
-            let mut closes = stream::iter(members.members)
-                .map(|member| async move {
-                    let result = sockets.close(&member.connection).await;
-                    (member.connection, result)
-                })
-                .buffer_unordered(CONCURRENCY);
-            while let Some((connection, result)) = closes.next().await {
-                match result {
-                    Ok(()) => {
-                        closing.failed.remove(&connection);
-                        closing.closed.insert(connection);
-                    }
-                    Err(error) => {
-                        closing.failed.insert(connection, error.into());
-                    }
+        for partition in partitions {
+            let mut page = None;
+            loop {
+                let members = connections
+                    .members(partition, Some(user), page.as_ref(), PAGE, clock.now())
+                    .await?;
+                closing.close(sockets, members.members).await;
+                page = members.next;
+                if page.is_none() {
+                    break;
                 }
-            }
-            page = members.next;
-            if page.is_none() {
-                break;
             }
         }
     }
     Ok(closing)
 }
 
+impl Closing {
+    async fn close(&mut self, sockets: &impl Sockets, members: Vec<Member>) {
+        let mut closes = stream::iter(members)
+            .map(|member| async move {
+                let result = sockets.close(&member.connection).await;
+                (member.connection, result)
+            })
+            .buffer_unordered(CONCURRENCY);
+        while let Some((connection, result)) = closes.next().await {
+            match result {
+                Ok(()) => {
+                    self.failed.remove(&connection);
+                    self.closed.insert(connection);
+                }
+                Err(error) => {
+                    self.failed.insert(connection, error.into());
+                }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use hermes::memory::{ManualClock, MemoryConnections, MemorySockets};
-    use hermes::ports::Member;
     use hermes::time::Timestamp;
 
     #[tokio::test]
@@ -188,7 +202,7 @@ mod tests {
                 connected_at: clock.now(),
             };
             connections
-                .join(&room.parse().unwrap(), &member)
+                .join(&Partition::from(room.parse::<RoomId>().unwrap()), &member)
                 .await
                 .unwrap();
             sockets.open(&connection);
@@ -199,7 +213,7 @@ mod tests {
             &sockets,
             &clock,
             &"alice".parse().unwrap(),
-            &"demo".parse().unwrap(),
+            &[Partition::from("demo".parse::<RoomId>().unwrap())],
         )
         .await
         .unwrap();

@@ -1,0 +1,505 @@
+//! The room log: what was published, in order, for whoever was not connected to see it.
+//!
+//! A *stream* is a sequence of messages with offsets from 1 and no hole: one for each room, and one
+//! for each user of a room, with the messages that have `to`. An *epoch* names one life of a stream:
+//! where the log was lost or has expired, the next message begins a new one, so that a client can never
+//! mistake what is left for what it has seen.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use serde::Serialize;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::frame::Refusal;
+use crate::id::{MessageId, RoomId, UserId};
+use crate::message::Message;
+use crate::ports::{Log, PortError};
+use crate::time::{LEEWAY, Timestamp};
+
+/// The most messages in one append: a transaction has at most 100 items, a message takes two of them,
+/// the head one.
+/// Source: <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
+pub const APPEND_MAX_MESSAGES: usize = 25;
+
+/// The most that one append writes, in bytes of messages: a transaction has at most 4 MB.
+pub const APPEND_MAX_BYTES: usize = 3 * 1024 * 1024;
+
+/// The most that the messages of one `recovered` frame have, in bytes. The frame stays below API
+/// Gateway's 128 KiB, with one notification of any size in it.
+pub const RECOVERED_MAX_BYTES: usize = 122 * 1024;
+
+/// Whose sequence of messages a stream is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Stream {
+    /// The room.
+    pub room: RoomId,
+    /// The one user that the messages are for; none in the stream of the room itself.
+    pub user: Option<UserId>,
+}
+
+impl Stream {
+    /// The stream that a message belongs to.
+    pub fn of(message: &Message) -> Self {
+        Self {
+            room: message.room.clone(),
+            user: message.to.clone(),
+        }
+    }
+
+    /// How frames name it.
+    pub fn kind(&self) -> StreamKind {
+        if self.user.is_some() {
+            StreamKind::User
+        } else {
+            StreamKind::Room
+        }
+    }
+
+    /// Its name in a table: no id can contain U+001F.
+    pub fn key(&self) -> String {
+        match &self.user {
+            Some(user) => format!("{}\u{1f}{user}", self.room),
+            None => self.room.to_string(),
+        }
+    }
+}
+
+/// Which of the two streams of a connection is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamKind {
+    /// The room's.
+    Room,
+    /// The user's own in the room.
+    User,
+}
+
+/// One life of a stream: 1 to 64 printable ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Epoch(String);
+
+impl Epoch {
+    /// A new one.
+    pub fn generate() -> Self {
+        Self(uuid::Uuid::now_v7().simple().to_string())
+    }
+
+    /// The text of the epoch.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Epoch {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        match text.parse::<MessageId>() {
+            Ok(_) if text.len() <= 64 => Ok(Self(text.to_owned())),
+            _ => Err(Refusal::field(
+                "epoch",
+                "must be the one of a notification or an answer",
+            )),
+        }
+    }
+}
+
+/// A point in a stream: the last message that was appended, sent or seen. Offset 0 is before the first.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Position {
+    /// The stream's life.
+    pub epoch: Epoch,
+    /// Counted from 1, without a hole.
+    pub offset: u64,
+}
+
+/// A message as the log keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it stands.
+    pub position: Position,
+    /// The notification, without its position.
+    pub notification: String,
+    /// When it was appended.
+    pub appended_at: Timestamp,
+}
+
+impl Entry {
+    /// The notification frame, with its position.
+    pub fn to_frame(&self, kind: StreamKind) -> String {
+        with_position(&self.notification, kind, &self.position)
+    }
+}
+
+/// A notification with its position: three more fields at the end.
+pub fn with_position(notification: &str, kind: StreamKind, position: &Position) -> String {
+    let stream = match kind {
+        StreamKind::Room => "room",
+        StreamKind::User => "user",
+    };
+    let object = notification
+        .strip_suffix('}')
+        .expect("a notification is a JSON object");
+    let Position { epoch, offset } = position;
+    // An epoch has no character that JSON escapes but the quote and the backslash, which ours never has.
+    let epoch = serde_json::to_string(epoch).expect("a string serializes");
+    format!(r#"{object},"stream":"{stream}","epoch":{epoch},"offset":{offset}}}"#)
+}
+
+/// A message on its way into the log.
+#[derive(Debug, Clone)]
+pub struct Draft<'a> {
+    /// Who sends it: ids are unique per sender.
+    pub sender: &'a UserId,
+    /// Its id.
+    pub id: &'a MessageId,
+    /// The notification, without its position.
+    pub notification: &'a str,
+}
+
+/// What came of one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// All messages are in the log, contiguous behind the expected head.
+    Done,
+    /// The head was another one: nothing was written.
+    HeadMoved,
+    /// Some ids are in the log already, at these positions, by the index of their draft: nothing was written.
+    Known(HashMap<usize, Position>),
+}
+
+/// Where a message stands after an append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Its position.
+    pub position: Position,
+    /// What the log has of it, where it was there before.
+    pub stored: Option<String>,
+}
+
+/// The log with its rules, in front of the port.
+#[derive(Debug)]
+pub struct History<L> {
+    log: L,
+    keep: Duration,
+}
+
+/// How an append that lost against another one is tried again: the winner is done within milliseconds.
+fn contention() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(5))
+        .with_max_delay(Duration::from_millis(200))
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+impl<L: Log> History<L> {
+    /// A log whose messages are kept for `keep`.
+    pub fn new(log: L, keep: Duration) -> Self {
+        Self { log, keep }
+    }
+
+    /// The port.
+    pub fn log(&self) -> &L {
+        &self.log
+    }
+
+    /// Appends messages of one stream in their order, and says where each stands. One whose sender has
+    /// used its id before stays where it is. At most [`APPEND_MAX_MESSAGES`] and [`APPEND_MAX_BYTES`].
+    ///
+    /// # Errors
+    ///
+    /// [`PortError`], also where `deadline` passed: any of the messages may be in the log or not, and
+    /// appending them again is safe.
+    pub async fn append(
+        &self,
+        stream: &Stream,
+        drafts: &[Draft<'_>],
+        now: impl Fn() -> Timestamp,
+        deadline: Instant,
+    ) -> Result<Vec<Placed>, PortError> {
+        let mut positions: Vec<Option<Placed>> = vec![None; drafts.len()];
+        // The same id twice in one batch is one message.
+        let mut first: HashMap<(&UserId, &MessageId), usize> = HashMap::new();
+        let same: Vec<usize> = drafts
+            .iter()
+            .enumerate()
+            .map(|(i, draft)| *first.entry((draft.sender, draft.id)).or_insert(i))
+            .collect();
+
+        let attempts = async {
+            let mut pauses = contention();
+            loop {
+                let pending: Vec<usize> = (0..drafts.len())
+                    .filter(|&i| same[i] == i && positions[i].is_none())
+                    .collect();
+                if pending.is_empty() {
+                    return Ok(());
+                }
+                let head = self.log.head(stream, now()).await?;
+                // Only now: who connects later than `appended_at` says recovers without the message. A
+                // slow read must not make that longer than the leeway of a first recovery.
+                let now = now();
+                let next = head.clone().unwrap_or_else(|| Position {
+                    epoch: Epoch::generate(),
+                    offset: 0,
+                });
+                let batch: Vec<Draft<'_>> = pending.iter().map(|&i| drafts[i].clone()).collect();
+                match self
+                    .log
+                    .append(
+                        stream,
+                        head.as_ref(),
+                        &next.epoch,
+                        &batch,
+                        now,
+                        now.after(self.keep),
+                    )
+                    .await?
+                {
+                    Appended::Done => {
+                        for (offset, &i) in (next.offset + 1..).zip(&pending) {
+                            let position = Position {
+                                epoch: next.epoch.clone(),
+                                offset,
+                            };
+                            positions[i] = Some(Placed {
+                                position,
+                                stored: None,
+                            });
+                        }
+                    }
+                    Appended::Known(known) => {
+                        for (batch_index, position) in known {
+                            let stored = self.log.find(stream, &position, now).await?;
+                            let stored = stored.map(|entry| entry.notification);
+                            positions[pending[batch_index]] = Some(Placed { position, stored });
+                        }
+                    }
+                    Appended::HeadMoved => sleep(pauses.next().unwrap_or_default()).await,
+                }
+            }
+        };
+        timeout_at(deadline, attempts)
+            .await
+            .map_err(|elapsed| PortError::new("appending to the log in time", elapsed))??;
+        let placed = same.iter().enumerate().map(|(i, &first)| {
+            let mut placed = positions[first].clone().expect("appended or known");
+            if first != i && placed.stored.is_none() {
+                placed.stored = Some(drafts[first].notification.to_owned());
+            }
+            placed
+        });
+        Ok(placed.collect())
+    }
+
+    /// What a client has missed of a stream: behind `seen`, or, where it has seen nothing, since
+    /// `connected_at`. As much as fits one frame.
+    ///
+    /// # Errors
+    ///
+    /// [`PortError`] where the log could not be read.
+    pub async fn recover(
+        &self,
+        stream: &Stream,
+        seen: Option<&Position>,
+        connected_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Recovered, PortError> {
+        match seen {
+            // Boxed: the compiler measures nested futures only to a certain depth.
+            Some(seen) => Box::pin(self.recover_behind(stream, seen, now)).await,
+            None => Box::pin(self.recover_since(stream, connected_at, now)).await,
+        }
+    }
+
+    async fn recover_behind(
+        &self,
+        stream: &Stream,
+        seen: &Position,
+        now: Timestamp,
+    ) -> Result<Recovered, PortError> {
+        let page = self.log.read(stream, seen, now).await?;
+        let mut recovered = Recovered::new(stream.kind());
+        let mut last = seen.clone();
+        let mut full = false;
+        for entry in page
+            .entries
+            .iter()
+            .filter(|entry| entry.position.epoch == seen.epoch)
+        {
+            if entry.position.offset != last.offset + 1 {
+                return self.incomplete(stream, now).await;
+            }
+            if !recovered.push(entry) {
+                full = true;
+                break;
+            }
+            last = entry.position.clone();
+        }
+        match page.head {
+            // The page goes up to the head: it must be the last message, or what did not fit follows.
+            Some(head) if !full => {
+                if head != last {
+                    return self.incomplete(stream, now).await;
+                }
+                recovered.head = Some(head);
+            }
+            Some(head) if head.epoch != last.epoch => return self.incomplete(stream, now).await,
+            Some(head) => (recovered.head, recovered.more) = (Some(head), true),
+            // The end of the stream, of which there is no head: it is lost, or there never was one. Or a
+            // page of other epochs only.
+            None if page.ended || last == *seen => return self.incomplete(stream, now).await,
+            None => (recovered.head, recovered.more) = (Some(last), true),
+        }
+        Ok(recovered)
+    }
+
+    async fn recover_since(
+        &self,
+        stream: &Stream,
+        connected_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Recovered, PortError> {
+        // The clocks of API Gateway and of who appended differ: a little too much does no harm.
+        let since = Timestamp::from_millis(
+            connected_at
+                .as_millis()
+                .saturating_sub(LEEWAY.as_millis() as u64),
+        );
+        let mut recovered = Recovered::new(stream.kind());
+        let mut before = None;
+        let mut begin: Option<Position> = None;
+        let (mut entries, mut bytes) = (VecDeque::new(), 0);
+        loop {
+            let page = self.log.read_back(stream, before.as_ref(), now).await?;
+            if before.is_none() {
+                let head = match page.head {
+                    Some(head) => head,
+                    // The client needs a position to come back with: the stream begins here.
+                    None => {
+                        let head = self.begin(stream, now).await?;
+                        if head.offset > 0 {
+                            continue; // somebody published in between
+                        }
+                        head
+                    }
+                };
+                begin = Some(head.clone());
+                recovered.head = Some(head);
+            }
+            // Of a page of expired messages nothing is left, and nothing older either.
+            let mut reached = page.ended || page.entries.is_empty();
+            for entry in page.entries {
+                let follows = begin.as_ref().is_some_and(|begin| {
+                    entry.position.epoch == begin.epoch && entry.position.offset == begin.offset
+                });
+                if !follows || entry.appended_at < since {
+                    reached = true;
+                    break;
+                }
+                let position = &entry.position;
+                begin = Some(Position {
+                    epoch: position.epoch.clone(),
+                    offset: position.offset - 1,
+                });
+                before = Some(position.clone());
+                bytes += entry.notification.len();
+                entries.push_back(entry);
+                // Only the oldest fit: the newest of a long list are not kept.
+                while bytes > 2 * RECOVERED_MAX_BYTES {
+                    bytes -= entries
+                        .pop_front()
+                        .map_or(0, |entry| entry.notification.len());
+                }
+            }
+            if reached {
+                break;
+            }
+        }
+        for entry in entries.iter().rev() {
+            if !recovered.push(entry) {
+                break;
+            }
+        }
+        let last = recovered
+            .messages
+            .last()
+            .map(|_| recovered.last)
+            .or(begin.map(|begin| begin.offset));
+        recovered.more = recovered
+            .head
+            .as_ref()
+            .zip(last)
+            .is_some_and(|(head, last)| last < head.offset);
+        Ok(recovered)
+    }
+
+    async fn incomplete(&self, stream: &Stream, now: Timestamp) -> Result<Recovered, PortError> {
+        let head = match self.log.head(stream, now).await? {
+            Some(head) => head,
+            // What follows the reload is not lost to a client that is away then.
+            None => self.begin(stream, now).await?,
+        };
+        Ok(Recovered {
+            head: Some(head),
+            complete: false,
+            ..Recovered::new(stream.kind())
+        })
+    }
+
+    /// Where a stream ends, that may be one of which nothing is kept: it begins then.
+    async fn begin(&self, stream: &Stream, now: Timestamp) -> Result<Position, PortError> {
+        let expires_at = now.after(self.keep);
+        self.log
+            .begin(stream, &Epoch::generate(), now, expires_at)
+            .await
+    }
+}
+
+/// The answer to `recover`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// Which stream.
+    pub kind: StreamKind,
+    /// The stream's end, as far as it was read; none where the log was lost.
+    pub head: Option<Position>,
+    /// Notification frames with their positions, in order.
+    pub messages: Vec<String>,
+    /// Whether more messages follow the last of these.
+    pub more: bool,
+    /// False where what the client has seen cannot be continued: the application must reload.
+    pub complete: bool,
+    last: u64,
+    bytes: usize,
+}
+
+impl Recovered {
+    fn new(kind: StreamKind) -> Self {
+        Self {
+            kind,
+            head: None,
+            messages: Vec::new(),
+            more: false,
+            complete: true,
+            last: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Takes one more message, if it fits the frame.
+    fn push(&mut self, entry: &Entry) -> bool {
+        let frame = entry.to_frame(self.kind);
+        if self.bytes + frame.len() + 1 > RECOVERED_MAX_BYTES {
+            return false;
+        }
+        self.bytes += frame.len() + 1;
+        self.last = entry.position.offset;
+        self.messages.push(frame);
+        true
+    }
+}
