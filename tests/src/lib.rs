@@ -2,6 +2,7 @@
 //! processes, the deployed local stack, and a simulation of everything.
 
 pub mod dynamo;
+pub mod follower;
 pub mod handshake;
 pub mod process;
 pub mod simulation;

@@ -1,6 +1,7 @@
 //! A client: what a browser does with the socket, and what a test wants to know of it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -154,13 +155,19 @@ impl Socket {
         frame
     }
 
-    /// Waits until a ping is answered: then the socket is open on both sides.
-    pub async fn ping(&mut self) {
-        let pong = self.request(json!({"action": "ping"})).await;
-        assert_eq!(
-            (&pong["system"], &pong["data"]),
-            (&json!("pong"), &json!({}))
-        );
+    /// The next notification, if one comes within `patience`.
+    pub async fn notification_within(&mut self, patience: Duration) -> Option<Frame> {
+        timeout(patience, self.notification()).await.ok()
+    }
+
+    /// Waits until a ping is answered: then the socket is open on both sides. Gives the heads of the streams.
+    pub async fn ping(&mut self) -> Value {
+        let mut pong = self.request(json!({"action": "ping"})).await;
+        assert_eq!(pong["system"], "pong", "{pong}");
+        let heads = pong["data"]["heads"].take();
+        let streams: Vec<_> = heads.as_object().expect("the heads").keys().collect();
+        assert_eq!(streams, ["room", "user"]);
+        heads
     }
 
     /// Sends `data` to the room and waits for the ack; gives the message's id.

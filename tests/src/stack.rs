@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_sdk_cloudformation::types::{Capability, StackStatus, TemplateStage};
+use aws_sdk_cloudformation::types::{Capability, Parameter, StackStatus, TemplateStage};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{Message as Received, SendMessageBatchRequestEntry};
 use aws_types::SdkConfig;
@@ -15,6 +15,7 @@ use hermes::claims::TokenSigner;
 use hermes::config::Environment;
 use hermes::fanout::MEMBERS_PER_JOB;
 use hermes::issue::Issuer;
+use hermes::message::Sequence;
 use hermes::ports::{Connections, Member, Sockets};
 use hermes::secret::{JwtSecret, Secret};
 use hermes::telemetry::error_chain;
@@ -32,6 +33,13 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long the tokens of tests are good.
 const TTL: Duration = Duration::from_secs(600);
+
+/// Lambda's name of this machine's processor.
+const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
+    "arm64"
+} else {
+    "x86_64"
+};
 
 /// What to do where there is no stack.
 const ADVICE: &str = "these tests need a deployed stack. Run `cargo xtask test`; or run `cargo xtask up` and set \
@@ -71,10 +79,53 @@ impl Stack {
 
     /// Makes a stack of the test's own, where this one is.
     pub async fn create(&self, template: &Value) -> Self {
+        self.create_with(template, &[]).await
+    }
+
+    /// Deploys Hermes once more, with these parameters; `change` changes the template before.
+    pub async fn deploy_another(
+        &self,
+        parameters: &[(&str, &str)],
+        change: impl FnOnce(&mut Value),
+    ) -> Self {
+        let mut template = self.template().await;
+        // A body may have 51,200 bytes (CloudFormation, "Quotas"); larger ones come from a bucket. What linters read
+        // is not deployed.
+        for resource in template["Resources"]
+            .as_object_mut()
+            .expect("an object")
+            .values_mut()
+        {
+            resource
+                .as_object_mut()
+                .expect("an object")
+                .remove("Metadata");
+        }
+        change(&mut template);
+        let endpoint = self.config.endpoint_url().expect("a local one");
+        let local = [
+            ("Stage", "local"),
+            ("LocalEndpoint", endpoint),
+            ("Architecture", ARCHITECTURE),
+        ];
+        self.create_with(&template, &[&local, parameters].concat())
+            .await
+    }
+
+    async fn create_with(&self, template: &Value, parameters: &[(&str, &str)]) -> Self {
         let name = format!("hermes-tests-{}", Uuid::now_v7());
-        let create = aws_sdk_cloudformation::Client::new(&self.config).create_stack();
-        let create = create.stack_name(&name).template_body(template.to_string());
-        let create = create.capabilities(Capability::CapabilityIam);
+        let parameters = parameters.iter().map(|(name, value)| {
+            Parameter::builder()
+                .parameter_key(*name)
+                .parameter_value(*value)
+                .build()
+        });
+        let create = aws_sdk_cloudformation::Client::new(&self.config)
+            .create_stack()
+            .stack_name(&name)
+            .template_body(template.to_string())
+            .set_parameters(Some(parameters.collect()))
+            .capabilities(Capability::CapabilityIam);
         create
             .send()
             .await
@@ -103,6 +154,11 @@ impl Stack {
 
     /// The resources of the deployed template, after the SAM transform.
     pub async fn resources(&self) -> Map<String, Value> {
+        serde_json::from_value(self.template().await["Resources"].take()).expect("an object")
+    }
+
+    /// The deployed template, after the SAM transform.
+    async fn template(&self) -> Value {
         let template = aws_sdk_cloudformation::Client::new(&self.config).get_template();
         let template = template
             .stack_name(&self.name)
@@ -112,8 +168,7 @@ impl Stack {
             .await
             .expect("CloudFormation keeps it")
             .template_body;
-        let mut template: Value = serde_json::from_str(&template.expect("a body")).expect("JSON");
-        serde_json::from_value(template["Resources"].take()).expect("an object")
+        serde_json::from_str(&template.expect("a body")).expect("JSON")
     }
 
     /// An output of the stack.
@@ -214,6 +269,30 @@ impl Stack {
             let entry = SendMessageBatchRequestEntry::builder()
                 .id(index.to_string())
                 .message_body(body.as_ref());
+            batch = batch.entries(entry.build().expect("complete"));
+        }
+        let sent = batch.send().await.expect("the queue takes the batch");
+        assert!(sent.failed().is_empty(), "{:?}", sent.failed());
+    }
+
+    /// Puts messages, at most ten, on a FIFO message queue in one call.
+    pub async fn enqueue_in_order<'a>(
+        &self,
+        messages: impl IntoIterator<Item = (&'a RoomId, String, Value)>,
+    ) {
+        let mut batch = self
+            .sqs
+            .send_message_batch()
+            .queue_url(self.output("MessageQueueUrl"));
+        let system: UserId = "system".parse().expect("an id");
+        for (index, (room, id, data)) in messages.into_iter().enumerate() {
+            let body = json!({"room_id": room, "id": id, "data": data}).to_string();
+            let sequence = Sequence::of(room, &system, &id.parse().expect("an id"));
+            let entry = SendMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .message_body(body)
+                .message_group_id(sequence.group)
+                .message_deduplication_id(sequence.deduplication);
             batch = batch.entries(entry.build().expect("complete"));
         }
         let sent = batch.send().await.expect("the queue takes the batch");

@@ -6,8 +6,10 @@
 mod connect;
 mod existing;
 mod failures;
+mod losses;
 mod members;
 mod messages;
 mod permissions;
 mod protocol;
 mod queue;
+mod recovery;
