@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use hermes::log::{Epoch, Position};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::socket::Socket;
 
 /// How long a follower waits for a push before it asks with a `ping` whether it missed one.
-const QUIET: Duration = Duration::from_secs(1);
+const QUIET: Duration = Duration::from_secs(10);
+
+/// How long a message may be overtaken by later ones before it counts as missed.
+const OVERTAKEN: Duration = Duration::from_secs(1);
 
 /// What an application has of its room, over all its connections.
 #[derive(Default)]
@@ -66,33 +70,38 @@ impl Follower {
 
     /// Applies what comes until there are `count` messages.
     pub async fn follow(&mut self, socket: &mut Socket, count: usize) {
+        let mut missing_since = None;
         while self.applied.len() < count {
-            let is_behind = match socket.notification_within(QUIET).await {
-                Some(pushed) => self.pushed(pushed.json),
-                None => {
-                    let head = socket.ping().await["room"].take();
-                    let head = position(&head["epoch"], &head["offset"]);
-                    self.position.as_ref() != Some(&head)
-                }
-            };
-            if is_behind {
+            let patience = missing_since.map_or(QUIET, |since: Instant| {
+                OVERTAKEN.saturating_sub(since.elapsed())
+            });
+            if let Some(pushed) = socket.notification_within(patience).await {
+                self.pushed(pushed.json);
+            } else if missing_since.is_some() || self.is_behind(&socket.ping().await["room"]) {
                 self.recover(socket).await;
             }
+            missing_since = if self.early.is_empty() {
+                None
+            } else {
+                missing_since.or(Some(Instant::now()))
+            };
         }
     }
 
-    /// Whether something is missing before it.
-    fn pushed(&mut self, message: Value) -> bool {
+    fn is_behind(&self, head: &Value) -> bool {
+        self.position != Some(position(&head["epoch"], &head["offset"]))
+    }
+
+    fn pushed(&mut self, message: Value) {
         let at = position(&message["epoch"], &message["offset"]);
-        if let Some(last) = &self.position
-            && last.epoch == at.epoch
-            && at.offset <= last.offset
-        {
-            return false;
+        let is_applied = self
+            .position
+            .as_ref()
+            .is_some_and(|last| at.offset <= last.offset);
+        if !is_applied {
+            self.early.insert(at.offset, message);
+            self.apply_early();
         }
-        self.early.insert(at.offset, message);
-        self.apply_early();
-        !self.early.is_empty()
     }
 
     /// Applies what follows of what came early, and forgets what was applied meanwhile.

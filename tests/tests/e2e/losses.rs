@@ -12,23 +12,25 @@ use axum::http::{HeaderMap, Uri};
 use axum::routing::post;
 use futures::future::join_all;
 use hermes_tests::follower::Follower;
-use hermes_tests::socket::TokenPlace;
+use hermes_tests::socket::{Socket, TokenPlace};
 use hermes_tests::stack::{Room, Stack};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::process::Command;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long a whole run may take on a busy machine.
 const LONG: Duration = Duration::from_secs(300);
 
-/// Hermes once more. A message whose function died is tried again after 3 s instead of 150.
-async fn deploy(stack: &Stack, queue_type: &str) -> Stack {
-    let parameters = [("QueueType", queue_type)];
+/// Hermes once more, where a message whose function died is tried again after 3 s instead of 150.
+async fn deploy_impatient(stack: &Stack, queue_type: &str) -> Stack {
     let change = |template: &mut Value| {
         template["Resources"]["MessageQueue"]["Properties"]["VisibilityTimeout"] = json!(3);
     };
-    stack.deploy_another(&parameters, change).await
+    stack
+        .deploy_another(&[("QueueType", queue_type)], change)
+        .await
 }
 
 /// Ends the processes of a function of this stack, as when their machine dies. Gives how many there were.
@@ -60,7 +62,7 @@ async fn kill(stack: &Stack, function: &str) -> usize {
 /// Publishes batches of ten, and in the middle of each kills the function that delivers it.
 async fn kill_in_each_of_three_batches(queue_type: &str) -> Vec<String> {
     let shared = Stack::find().await;
-    let stack = deploy(&shared, queue_type).await;
+    let stack = deploy_impatient(&shared, queue_type).await;
     let room = stack.room();
     let users = ["alice", "bob", "carol"];
     let mut followers = Vec::new();
@@ -121,17 +123,26 @@ async fn a_function_killed_in_the_middle_of_a_fifo_batch_changes_no_order_either
     assert_eq!(kill_in_each_of_three_batches("Fifo").await, published());
 }
 
+/// How many sockets connect at the same time. Each environment of the authorizer that is new to a user pays
+/// a bcrypt, and the stack has only this machine.
+static CONNECTING: Semaphore = Semaphore::const_new(4);
+
+async fn connect(stack: &Stack, token: &str) -> Socket {
+    let _permit = CONNECTING.acquire().await.unwrap();
+    stack.connect(TokenPlace::Subprotocol, token).await.unwrap()
+}
+
 /// One of the sockets: drops in the middle, if it is one of those, and comes back.
 async fn member(stack: &Stack, token: &str, count: usize, drops_after: Option<usize>) -> Follower {
     let mut follower = Follower::default();
-    let mut socket = stack.connect(TokenPlace::Subprotocol, token).await.unwrap();
+    let mut socket = connect(stack, token).await;
     follower.recover(&mut socket).await;
     if let Some(drops_after) = drops_after {
         follower.follow(&mut socket, drops_after).await;
         // Without a closing handshake, as when the network goes.
         drop(socket);
         sleep(Duration::from_secs(2)).await;
-        socket = stack.connect(TokenPlace::Subprotocol, token).await.unwrap();
+        socket = connect(stack, token).await;
         follower.recover(&mut socket).await;
     }
     follower.follow(&mut socket, count).await;
@@ -145,7 +156,9 @@ async fn half_of_200_sockets_drop_during_2000_messages_and_all_apply_the_publish
     const SOCKETS: usize = 20;
     const MESSAGES: usize = 200;
     let shared = Stack::find().await;
-    let stack = deploy(&shared, "Fifo").await;
+    let stack = shared
+        .deploy_another(&[("QueueType", "Fifo")], |_| ())
+        .await;
     let rooms: Vec<Room<'_>> = (0..ROOMS).map(|_| stack.room()).collect();
     let mut tokens = Vec::new();
     for room in &rooms {
