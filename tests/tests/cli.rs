@@ -404,7 +404,7 @@ async fn revoking_ends_the_listener_and_every_other_socket_of_the_user() {
 async fn a_listener_survives_what_is_no_json_and_comes_back_when_its_socket_is_closed() {
     let stack = Stack::find().await;
     let room = stack.room();
-    let mut listener = Listener::start(&room, "alice", &["--count", "2"]).await;
+    let mut listener = Listener::start(&room, "alice", &["--count", "3"]).await;
     let [connection] = room.connections_of("alice").await.try_into().unwrap();
     for frame in ["no JSON", "[]", "{}", r#"{"system":"news"}"#] {
         stack.sockets().post(&connection, frame).await.unwrap();
@@ -414,10 +414,75 @@ async fn a_listener_survives_what_is_no_json_and_comes_back_when_its_socket_is_c
 
     room.close("alice").await;
     listener.says("reconnecting").await;
-    listener.says("connected again").await;
+    room.publish(&json!("meanwhile")).await;
+    assert_eq!(
+        listener.shows().await["data"],
+        "meanwhile",
+        "it is recovered"
+    );
     room.publish(&json!("after")).await;
     assert_eq!(listener.shows().await["data"], "after");
     assert_eq!(listener.exit_code().await, 0);
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_listed_with_its_reason_and_a_good_one_is_redriven_to_its_room() {
+    let stack = Stack::find().await;
+    let room = stack.room();
+    let mut alice = room.join("alice").await;
+    let bad = json!({"room_id": room.id}).to_string();
+    stack.enqueue(&bad).await;
+    // As SQS moves it here after five failures.
+    let good = json!({"room_id": room.id, "data": "once more"}).to_string();
+    let moved = stack
+        .sqs()
+        .send_message()
+        .queue_url(stack.output("DeadLetterQueueUrl"));
+    let moved = moved
+        .message_body(&good)
+        .send()
+        .await
+        .unwrap()
+        .message_id
+        .unwrap();
+
+    let listed = async {
+        loop {
+            let list = done(&["dlq", "list", "--json"]).await;
+            let letters = list
+                .lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap());
+            let own: Vec<_> = letters
+                .filter(|letter| letter.to_string().contains(room.id.as_str()))
+                .collect();
+            if own.len() == 2 {
+                return own;
+            }
+        }
+    };
+    let listed = timeout(PATIENCE, listed).await.expect("both are listed");
+    let of = |id: &str| listed.iter().find(|letter| letter["id"] == id);
+    let refused = listed
+        .iter()
+        .find(|letter| letter["id"] != moved.as_str())
+        .unwrap();
+    assert_eq!(refused["error_code"], "invalid_message");
+    let id = refused["id"].as_str().unwrap();
+    let shown = done(&["dlq", "show", id]).await;
+    assert!(
+        shown.contains(&bad) && shown.contains("`data` is missing"),
+        "{shown}"
+    );
+
+    assert!(of(&moved).is_some());
+    done(&["dlq", "redrive", &moved]).await;
+    let message = alice.notification().await.json;
+    assert_eq!(
+        (&message["data"], &message["id"]),
+        (&json!("once more"), &json!(moved))
+    );
+    let left = done(&["dlq", "list", "--json"]).await;
+    assert!(!left.contains(&moved) && left.contains(id), "{left}");
 }
 
 #[tokio::test]

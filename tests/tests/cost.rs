@@ -246,7 +246,6 @@ async fn with_the_log_a_message_costs_one_read_and_one_transaction_more() {
         ("TransactWriteItems", 6.0),
         ("Query", 2.0),
     ];
-    // A head that is not there yet is half a unit of a consistent read less on this engine.
     for calls in calls {
         assert_eq!(costs(&calls), expected);
     }
