@@ -1,6 +1,6 @@
 //! What every implementation of a port must do. Each suite takes an empty store.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -350,7 +350,7 @@ pub async fn log(store: &impl Log) {
     .await;
     assert_eq!(
         known,
-        Appended::Known(HashMap::from([(1, at(2)), (2, at(3))]))
+        Appended::Known(BTreeMap::from([(1, at(2)), (2, at(3))]))
     );
     assert_eq!(
         store.head(&stream, now).await.expect("readable"),

@@ -5,7 +5,7 @@
 //! where the log was lost or has expired, the next message begins a new one, so that a client can never
 //! mistake what is left for what it has seen.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -168,7 +168,7 @@ pub enum Appended {
     /// The head was another one: nothing was written.
     HeadMoved,
     /// Some ids are in the log already, at these positions, by the index of their draft: nothing was written.
-    Known(HashMap<usize, Position>),
+    Known(BTreeMap<usize, Position>),
 }
 
 /// Where a message stands after an append.

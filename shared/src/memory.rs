@@ -331,7 +331,7 @@ impl Log for MemoryLog {
                 return Appended::HeadMoved;
             }
             let id = |draft: &Draft<'_>| (draft.sender.clone(), draft.id.clone());
-            let known: HashMap<usize, Position> = drafts
+            let known: BTreeMap<usize, Position> = drafts
                 .iter()
                 .enumerate()
                 .filter_map(|(i, draft)| {

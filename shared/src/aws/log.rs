@@ -8,7 +8,7 @@
 //!
 //! The head sorts behind the messages, so that one query of the end of a stream sees both.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -387,7 +387,7 @@ fn cancelled(reasons: &[CancellationReason]) -> Option<Appended> {
     }) {
         return None;
     }
-    let known: HashMap<usize, Position> = reasons
+    let known: BTreeMap<usize, Position> = reasons
         .iter()
         .skip(2)
         .step_by(2)
