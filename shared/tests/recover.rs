@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hermes::log::{Draft, Epoch, History, Placed, Position, RECOVERED_MAX_BYTES, Stream};
-use hermes::memory::MemoryLog;
+use hermes::memory::{MemoryLog, Torn};
 use hermes::{MessageId, Timestamp, UserId};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -416,4 +416,51 @@ async fn what_follows_a_reload_of_an_expired_stream_is_not_missed() {
     let later = now.after(Duration::from_secs(600));
     let answer = world.recover(told.head.as_ref(), later, later).await;
     assert_eq!((answer.offsets, answer.complete), (vec![1], true));
+}
+
+/// A Query is no snapshot: while an append commits it may show one of its rows without the other.
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_read_during_a_commit_loses_nothing() {
+    let everything = |offsets: Vec<u64>, head| Answer {
+        offsets,
+        head: Some(head),
+        more: false,
+        complete: true,
+    };
+    for torn in [Torn::Head, Torn::Message] {
+        let world = World::new();
+        let epoch = world.fill(5).await;
+        let log = world.history.log();
+        log.tear(torn);
+        let behind = world.recover(Some(&at(&epoch, 3)), NOW, NOW).await;
+        assert_eq!(behind, everything(vec![4, 5], 5), "{torn:?}");
+        log.tear(torn);
+        let since = world.recover(None, NOW, NOW).await;
+        // With the older head the last message is left to the push, or to the next time.
+        let head = if torn == Torn::Head { 5 } else { 4 };
+        assert_eq!(since, everything((1..=head).collect(), head), "{torn:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_last_message_that_stays_away_is_said_to_be_lost() {
+    let world = World::new();
+    let epoch = world.fill(5).await;
+    world.history.log().lose(&stream(), 5);
+    for seen in [Some(at(&epoch, 3)), None] {
+        let answer = world.recover(seen.as_ref(), NOW, NOW).await;
+        assert!(!answer.complete, "{seen:?}");
+        assert_eq!(answer.head, Some(5));
+    }
+}
+
+#[tokio::test]
+async fn who_has_seen_nothing_of_too_much_reloads() {
+    let world = World::new();
+    world.fill(20 * hermes::memory::LOG_PAGE as u64 + 1).await;
+    let before = world.history.log().operations();
+    let answer = world.recover(None, NOW, NOW).await;
+    assert!(!answer.complete);
+    let operations = world.history.log().operations() - before;
+    assert!(operations <= 21, "it ends: {operations}");
 }

@@ -243,6 +243,7 @@ impl Log for Ports {
                 .append(stream, head, epoch, &stored, now, expires_at)
                 .await?;
             if appended == Appended::Done {
+                world.commits(stream);
                 let offset = head.map_or(0, |head| head.offset);
                 let begin = Position {
                     epoch: epoch.clone(),
@@ -275,6 +276,7 @@ impl Log for Ports {
         after: &Position,
         now: Timestamp,
     ) -> Result<LogPage, PortError> {
+        self.world().tear_the_next_page(stream);
         self.call("read", self.world().log.read(stream, after, now))
             .await
     }
@@ -285,6 +287,7 @@ impl Log for Ports {
         before: Option<&Position>,
         now: Timestamp,
     ) -> Result<LogPage, PortError> {
+        self.world().tear_the_next_page(stream);
         self.call("read back", self.world().log.read_back(stream, before, now))
             .await
     }
