@@ -2,7 +2,7 @@
 //! aws-lc, and the certificates of the operating system.
 //!
 //! It speaks HTTP/1.1, which every service that Hermes calls does: the SDK's would bring HTTP/2 and
-//! proxies along, a tenth of a function's size.
+//! proxies along, which would only make each function larger.
 
 use std::sync::LazyLock;
 use std::time::Duration;
