@@ -236,7 +236,8 @@ impl<C: Connections, S: Sockets, J: DeliveryJobs, K: Clock> Fanout<C, S, J, K> {
         {
             Ok(Ok(Posted::Delivered)) => Fate::Delivered,
             Ok(Ok(Posted::Gone)) => {
-                self.forget_if_closed(&job.partition, member).await;
+                // In a box, because it is rare: the future of every post would be as large.
+                Box::pin(self.forget_if_closed(&job.partition, member)).await;
                 Fate::Gone
             }
             Ok(Err(error)) => {

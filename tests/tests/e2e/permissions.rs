@@ -36,7 +36,7 @@ async fn try_everything(
     let partition = room.id.clone().into();
     let connections = DynamoConnections::new(config, stack.output("ConnectionsTable"));
     let credentials = DynamoCredentials::new(config, stack.output("CredentialsTable"));
-    let sockets = ApiGatewaySockets::new(config, stack.output("ConnectionsEndpoint"));
+    let sockets = ApiGatewaySockets::new(config, stack.output("ConnectionsEndpoint")).unwrap();
     let dead_letters = SqsQueue::new(config, stack.output("DeadLetterQueueUrl"));
     let post = sockets.post(&member.connection, "intruder").await;
     vec![
