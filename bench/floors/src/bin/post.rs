@@ -1,0 +1,2 @@
+//! The floor of a fan-out
+fn main() {}
