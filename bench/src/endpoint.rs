@@ -275,8 +275,11 @@ impl Drop for Served {
 }
 
 fn make_certificates(folder: &Path) -> Result<PathBuf> {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
     let mut authority = CertificateParams::new(Vec::new())?;
+    // Another name than the certificate's, which would look self-signed.
+    let name = &mut authority.distinguished_name;
+    name.push(DnType::CommonName, "authority of the bench");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority_key = KeyPair::generate()?;
     let authority_certificate = authority.self_signed(&authority_key)?;

@@ -7,12 +7,18 @@ use hermes::Timestamp;
 use hermes::claims::{Claims, TokenSigner};
 use hermes::secret::{JwtSecret, Secret};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::aws::JWT_SECRET;
 
-/// Who is in the rooms: 13 bytes, as many as a short user name or a number has.
+/// Who is in the rooms: 16 bytes, as many as a longer user name has.
 pub(crate) fn user(i: usize) -> String {
-    format!("user-{i:08}")
+    format!("user-{i:011}")
+}
+
+/// The same, or a UUID.
+pub(crate) fn user_id(i: usize, uuid: bool) -> String {
+    if uuid { Uuid::from_u128(i as u128).to_string() } else { user(i) }
 }
 
 /// A connection, as long as API Gateway's ids. The endpoint reads the number back.
@@ -30,7 +36,12 @@ fn now() -> u64 {
 
 /// The row of a member in Hermes's table, and in the improved peer's.
 pub(crate) fn member(room: &str, i: usize) -> Value {
-    let member = format!("{}\u{1f}{}", user(i), connection(i));
+    member_named(room, &user(i), i)
+}
+
+/// The same with another name.
+pub(crate) fn member_named(room: &str, user: &str, i: usize) -> Value {
+    let member = format!("{user}\u{1f}{}", connection(i));
     let expires_at = (now() + 7500).to_string();
     json!({"room_id": {"S": room}, "member": {"S": member}, "expires_at": {"N": expires_at}})
 }
@@ -111,7 +122,7 @@ pub(crate) fn queued(room: &str) -> String {
 /// A batch of one message from a queue.
 pub(crate) fn record(body: &str) -> String {
     let event = json!({"Records": [{
-        "messageId": uuid::Uuid::now_v7().to_string(), "receiptHandle": "handle", "body": body,
+        "messageId": Uuid::now_v7().to_string(), "receiptHandle": "handle", "body": body,
         "attributes": {"SentTimestamp": (now() * 1000).to_string(), "ApproximateReceiveCount": "1"},
         "messageAttributes": {}, "md5OfBody": "", "eventSource": "aws:sqs", "awsRegion": "us-east-1",
         "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:queue",

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
-use crate::aws::{CONNECTIONS, TUTORIAL_CONNECTIONS};
+use crate::aws::{CONNECTIONS, Calls, TUTORIAL_CONNECTIONS};
 use crate::contender::{Contender, DELIVER, POST, SEND_MESSAGE, Stage};
 use crate::endpoint::monotonic_us;
 use crate::events;
@@ -143,7 +143,7 @@ async fn once(stage: &Stage, result: &mut Fanout) -> Result<()> {
         tls,
     } = result.case;
     let connections = stage.endpoint.url(&behaviour.path(), tls);
-    let mut run = Run::start(stage, result.contender, members, &connections).await?;
+    let mut run = Run::start(stage, result.contender, members, &connections, true).await?;
     // Now code is compiled (Node.js needs some thousand posts for it), and connections are open.
     let warm = members.min(MEMBERS_PER_JOB);
     for _ in 0..WARMING_POSTS.div_ceil(warm) {
@@ -172,6 +172,21 @@ async fn once(stage: &Stage, result: &mut Fanout) -> Result<()> {
     Ok(())
 }
 
+/// What a message to the room costs in calls to AWS.
+pub(crate) async fn count(
+    stage: &Stage,
+    contender: Contender,
+    members: usize,
+    history: bool,
+) -> Result<Calls> {
+    let connections = stage.endpoint.url("after-0", false);
+    let mut run = Run::start(stage, contender, members, &connections, history).await?;
+    run.publish("room", members).await?;
+    let calls = stage.aws.take_calls();
+    run.end().await?;
+    Ok(calls)
+}
+
 /// The functions of a contender, started.
 struct Run<'a> {
     stage: &'a Stage,
@@ -186,13 +201,17 @@ impl<'a> Run<'a> {
         contender: Contender,
         members: usize,
         connections: &str,
+        history: bool,
     ) -> Result<Self> {
         let handler = if contender == Contender::Floor {
             POST
         } else {
             SEND_MESSAGE
         };
-        let command = stage.command(contender, handler, connections);
+        let mut command = stage.command(contender, handler, connections);
+        if !history {
+            command.env("HISTORY_DAYS", "0");
+        }
         let publisher = Function::start(&command, None, handler.limit(contender)).await?;
         let jobs = stage.aws.receive(JOBS);
         let mut workers = Workers {
@@ -200,7 +219,8 @@ impl<'a> Run<'a> {
             tasks: Vec::new(),
             functions: Vec::new(),
         };
-        if contender == Contender::Hermes && members > MEMBERS_PER_JOB {
+        // A full page does not know that it is the last: it leaves a job too.
+        if contender == Contender::Hermes && members >= MEMBERS_PER_JOB {
             let jobs = Arc::new(Mutex::new(jobs));
             for _ in 0..DELIVERY_CONCURRENCY {
                 let command = stage.command(contender, DELIVER, connections);

@@ -143,12 +143,20 @@ pub fn bills(workload: &Workload, measured: &Measured, prices: &Prices) -> [Bill
     ]
 }
 
-/// GB-seconds of `calls` invocations with so much memory that compute `cpu_us` and wait `waits_ms`. Lambda
-/// bills whole milliseconds.
-fn gb_seconds(calls: f64, memory_mb: f64, cpu_us: f64, waits_ms: f64) -> f64 {
+/// Billed time of an invocation with so much memory that computes `cpu_us` (of one full core) and makes
+/// `calls` calls to other services, in milliseconds. Lambda bills whole ones.
+pub fn billed_ms(memory_mb: f64, cpu_us: f64, calls: f64) -> f64 {
+    billed(memory_mb, cpu_us, calls * CALL_MS)
+}
+
+fn billed(memory_mb: f64, cpu_us: f64, waits_ms: f64) -> f64 {
     let slower = (MB_OF_A_CPU / memory_mb).max(1.0);
-    let ms = (cpu_us / 1000.0 * slower + waits_ms).ceil();
-    calls * memory_mb / 1024.0 * ms / 1000.0
+    (cpu_us / 1000.0 * slower + waits_ms).ceil()
+}
+
+/// GB-seconds of `calls` invocations with so much memory that compute `cpu_us` and wait `waits_ms`.
+fn gb_seconds(calls: f64, memory_mb: f64, cpu_us: f64, waits_ms: f64) -> f64 {
+    calls * memory_mb / 1024.0 * billed(memory_mb, cpu_us, waits_ms) / 1000.0
 }
 
 /// The same of invocations that post to `members`, so many at once: they compute while they wait.
