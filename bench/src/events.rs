@@ -18,7 +18,11 @@ pub(crate) fn user(i: usize) -> String {
 
 /// The same, or a UUID.
 pub(crate) fn user_id(i: usize, uuid: bool) -> String {
-    if uuid { Uuid::from_u128(i as u128).to_string() } else { user(i) }
+    if uuid {
+        Uuid::from_u128(i as u128).to_string()
+    } else {
+        user(i)
+    }
 }
 
 /// A connection, as long as API Gateway's ids. The endpoint reads the number back.

@@ -50,7 +50,10 @@ const CASES: [(Contender, Handler, Kind); 12] = [
 
 /// Whether callgrind is there.
 pub(crate) fn available() -> bool {
-    Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success())
+    Command::new("valgrind")
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 /// Counts all.
@@ -70,7 +73,13 @@ pub(crate) async fn measure(stage: &Stage, clients: &[Client]) -> Result<Vec<Ins
         let count = (many_count.saturating_sub(few_count)) as f64
             / (many - few) as f64
             / if of_a_post { POSTS as f64 } else { 1.0 };
-        results.push(Instructions { contender, handler, kind, count, of_a_post });
+        results.push(Instructions {
+            contender,
+            handler,
+            kind,
+            count,
+            of_a_post,
+        });
     }
     Ok(results)
 }
@@ -94,12 +103,17 @@ async fn count(
         command.env(name, value.unwrap_or_default());
     }
     // One who has connected before is always the same.
-    let clients = if kind == Kind::AcceptedAgain { &clients[..1] } else { clients };
+    let clients = if kind == Kind::AcceptedAgain {
+        &clients[..1]
+    } else {
+        clients
+    };
     let mut function = Function::start(&command, None, handler.limit(contender)).await?;
     for i in 0..calls {
         let event = match handler {
             DELIVER => {
-                let frame = json!({"user_id": "shop", "data": {"type": "order", "text": "x".repeat(200)}});
+                let frame =
+                    json!({"user_id": "shop", "data": {"type": "order", "text": "x".repeat(200)}});
                 let job = json!({"room_id": "room", "shard": 0, "id": "1", "sent_at_ms": 0, "frame": frame});
                 events::record(&job.to_string())
             }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use hermes_cost::{Figures, Measured};
 
 use crate::cold::Cold;
-use crate::contender::{AUTHORIZER, CONNECT, Contender, DEFAULT, DELIVER, DISCONNECT, EMPTY, Handler, SEND_MESSAGE};
+use crate::contender::{
+    AUTHORIZER, CONNECT, Contender, DEFAULT, DELIVER, DISCONNECT, EMPTY, Handler, SEND_MESSAGE,
+};
 use crate::endpoint::{QUOTA_BURST, QUOTA_RATE};
 use crate::fanout::{Behaviour, Case, Fanout};
 use crate::instructions::Instructions;
@@ -59,7 +61,12 @@ pub(crate) fn quota_floor(members: usize) -> f64 {
 
 impl Results {
     /// The cold start of a function at full speed.
-    pub(crate) fn cold(&self, contender: Contender, handler: Handler, memory_mb: Option<u32>) -> Option<&Cold> {
+    pub(crate) fn cold(
+        &self,
+        contender: Contender,
+        handler: Handler,
+        memory_mb: Option<u32>,
+    ) -> Option<&Cold> {
         self.cold.iter().find(|cold| {
             (cold.contender, cold.handler, cold.memory_mb) == (contender, handler, memory_mb)
         })
@@ -80,16 +87,28 @@ impl Results {
     }
 
     /// The units of a message.
-    pub(crate) fn message(&self, contender: Contender, rows: usize, event: Event) -> Option<&Units> {
-        self.units.iter().find(|units| {
-            (units.contender, units.rows, units.event) == (contender, rows, event)
-        })
+    pub(crate) fn message(
+        &self,
+        contender: Contender,
+        rows: usize,
+        event: Event,
+    ) -> Option<&Units> {
+        self.units
+            .iter()
+            .find(|units| (units.contender, units.rows, units.event) == (contender, rows, event))
     }
 
     /// Sizes of the tables at which messages to 100 members were counted.
     pub(crate) fn tables(&self) -> Vec<usize> {
-        let of_100 = Event::Message { members: 100, uuids: false, history: false };
-        let rows = self.units.iter().filter(|units| units.contender == Contender::Hermes && units.event == of_100);
+        let of_100 = Event::Message {
+            members: 100,
+            uuids: false,
+            history: false,
+        };
+        let rows = self
+            .units
+            .iter()
+            .filter(|units| units.contender == Contender::Hermes && units.event == of_100);
         rows.map(|units| units.rows).collect()
     }
 
@@ -108,7 +127,12 @@ impl Results {
                 Some((reached, measured)) => (Some(reached), measured),
                 None => (None, "not measured".to_owned()),
             };
-            goals.push(Goal { what, goal, measured, reached });
+            goals.push(Goal {
+                what,
+                goal,
+                measured,
+                reached,
+            });
         };
 
         let cold = |contender, handler| Some(self.cold(contender, handler, None)?.ms.median());
@@ -119,24 +143,36 @@ impl Results {
             "≥ 25 × faster than the Node peer",
             ratio(cold(Contender::Tutorial, CONNECT)).map(|times| {
                 let improved = ratio(cold(Contender::Improved, CONNECT)).unwrap_or(f64::NAN);
-                (times >= 25.0, format!("{times:.0} × (improved peer: {improved:.0} ×)"))
+                (
+                    times >= 25.0,
+                    format!("{times:.0} × (improved peer: {improved:.0} ×)"),
+                )
             }),
         );
         goal(
             "",
             "≤ 12 × the empty bootstrap",
-            ratio(cold(Contender::Floor, EMPTY)).map(|floor| {
-                (1.0 / floor <= 12.0, format!("{:.1} ×", 1.0 / floor))
-            }),
+            ratio(cold(Contender::Floor, EMPTY))
+                .map(|floor| (1.0 / floor <= 12.0, format!("{:.1} ×", 1.0 / floor))),
         );
         goal(
             "release bootstrap, stripped",
             "≤ 5 MB each",
-            self.sizes.iter().max_by_key(|(_, size)| **size).map(|(name, size)| {
-                (*size <= 5_000_000, format!("the largest: {name}, {:.2} MB", mb(*size)))
-            }),
+            self.sizes
+                .iter()
+                .max_by_key(|(_, size)| **size)
+                .map(|(name, size)| {
+                    (
+                        *size <= 5_000_000,
+                        format!("the largest: {name}, {:.2} MB", mb(*size)),
+                    )
+                }),
         );
-        let small = [(AUTHORIZER, Kind::AcceptedFirst), (CONNECT, Kind::Usual), (DISCONNECT, Kind::Usual)];
+        let small = [
+            (AUTHORIZER, Kind::AcceptedFirst),
+            (CONNECT, Kind::Usual),
+            (DISCONNECT, Kind::Usual),
+        ];
         let peaks: Option<Vec<f64>> = small
             .into_iter()
             .map(|(handler, kind)| Some(self.warm(Contender::Hermes, handler, kind)?.peak_mb.max()))
@@ -145,12 +181,26 @@ impl Results {
             "peak memory",
             "≤ 12 MB for authorizer, connect, disconnect",
             peaks.map(|peaks| {
-                let all = peaks.iter().map(|peak| format!("{peak:.1}")).collect::<Vec<_>>();
-                (peaks.iter().all(|peak| *peak <= 12.0), format!("{} MB", all.join(", ")))
+                let all = peaks
+                    .iter()
+                    .map(|peak| format!("{peak:.1}"))
+                    .collect::<Vec<_>>();
+                (
+                    peaks.iter().all(|peak| *peak <= 12.0),
+                    format!("{} MB", all.join(", ")),
+                )
             }),
         );
-        let plain = |members| Case { members, behaviour: Behaviour::After(0), tls: false };
-        let quota = |members| Case { members, behaviour: Behaviour::Quota, tls: false };
+        let plain = |members| Case {
+            members,
+            behaviour: Behaviour::After(0),
+            tls: false,
+        };
+        let quota = |members| Case {
+            members,
+            behaviour: Behaviour::Quota,
+            tls: false,
+        };
         let ten_thousand = self
             .fanout(Contender::Hermes, plain(10_000))
             .or_else(|| self.fanout(Contender::Hermes, quota(10_000)));
@@ -158,7 +208,10 @@ impl Results {
             "",
             "≤ 30 MB for a fan-out to 10,000",
             ten_thousand.map(|fanout| {
-                (fanout.peak_mb.max() <= 30.0, format!("{:.1} MB", fanout.peak_mb.max()))
+                (
+                    fanout.peak_mb.max() <= 30.0,
+                    format!("{:.1} MB", fanout.peak_mb.max()),
+                )
             }),
         );
         let rate = |contender| Some(self.fanout(contender, plain(1000))?.rate.median());
@@ -171,7 +224,10 @@ impl Results {
             "fan-out, room of 1,000, endpoint at once",
             "≥ 20 × the Node peer",
             against(Contender::Tutorial).map(|(rates, cpus)| {
-                (rates >= 20.0, format!("{rates:.1} × the posts a second; {cpus:.1} × for the same CPU time"))
+                (
+                    rates >= 20.0,
+                    format!("{rates:.1} × the posts a second; {cpus:.1} × for the same CPU time"),
+                )
             }),
         );
         goal(
@@ -179,7 +235,14 @@ impl Results {
             "≥ 60 % of the bare signed client's rate",
             against(Contender::Floor).map(|(rates, cpus)| {
                 let reached = rates.min(cpus) >= 0.6;
-                (reached, format!("{:.0} % of the posts a second; {:.0} % for the same CPU time", rates * 100.0, cpus * 100.0))
+                (
+                    reached,
+                    format!(
+                        "{:.0} % of the posts a second; {:.0} % for the same CPU time",
+                        rates * 100.0,
+                        cpus * 100.0
+                    ),
+                )
             }),
         );
         goal(
@@ -192,57 +255,99 @@ impl Results {
             (10_000, "≤ 1.2 × the floor for 10,000 members", 1.2),
             (100_000, "≤ 1.05 × for 100,000", 1.05),
         ] {
-            let what = if members == 10_000 { "fan-out under the token bucket" } else { "" };
+            let what = if members == 10_000 {
+                "fan-out under the token bucket"
+            } else {
+                ""
+            };
             let fanout = self.fanout(Contender::Hermes, quota(members));
-            goal(what, text, fanout.map(|fanout| {
-                let times = fanout.seconds.median() / quota_floor(members);
-                (times <= most, format!("{times:.2} ×"))
-            }));
+            goal(
+                what,
+                text,
+                fanout.map(|fanout| {
+                    let times = fanout.seconds.median() / quota_floor(members);
+                    (times <= most, format!("{times:.2} ×"))
+                }),
+            );
         }
         let under_quota: Vec<&Fanout> = self
             .fanouts
             .iter()
-            .filter(|fanout| fanout.contender == Contender::Hermes && fanout.case.behaviour == Behaviour::Quota)
+            .filter(|fanout| {
+                fanout.contender == Contender::Hermes && fanout.case.behaviour == Behaviour::Quota
+            })
             .collect();
         goal(
             "",
             "none lost, ≤ 5 % of posts throttled",
             (!under_quota.is_empty()).then(|| {
-                let lost = under_quota.iter().map(|fanout| fanout.lost.max()).fold(0.0, f64::max);
-                let throttled = under_quota.iter().map(|fanout| fanout.throttled.median()).fold(0.0, f64::max);
+                let lost = under_quota
+                    .iter()
+                    .map(|fanout| fanout.lost.max())
+                    .fold(0.0, f64::max);
+                let throttled = under_quota
+                    .iter()
+                    .map(|fanout| fanout.throttled.median())
+                    .fold(0.0, f64::max);
                 let failed = under_quota.iter().any(|fanout| fanout.failure.is_some());
                 let reached = lost == 0.0 && throttled <= 0.05 && !failed;
-                (reached, format!("{lost:.0} lost, {:.1} % throttled", throttled * 100.0))
+                (
+                    reached,
+                    format!("{lost:.0} lost, {:.1} % throttled", throttled * 100.0),
+                )
             }),
         );
         let tables = self.tables();
         let reads = |rows, uuids| {
-            let event = Event::Message { members: 100, uuids, history: false };
-            Some(self.message(Contender::Hermes, rows, event)?.calls.read_units)
+            let event = Event::Message {
+                members: 100,
+                uuids,
+                history: false,
+            };
+            Some(
+                self.message(Contender::Hermes, rows, event)?
+                    .calls
+                    .read_units,
+            )
         };
         let of_tables: Option<Vec<f64>> = tables.iter().map(|rows| reads(*rows, false)).collect();
         goal(
             "reading a room of 100",
             "≤ 2 read units at 10⁴, 10⁵, 10⁶ rows (UUIDs ≤ 3)",
-            of_tables.filter(|units| !units.is_empty()).and_then(|units| {
-                let uuids = reads(10_000, true)?;
-                let reached = units.iter().all(|units| *units <= 2.0) && uuids <= 3.0;
-                let each = tables.iter().zip(&units);
-                let each: Vec<String> = each.map(|(rows, units)| format!("{units} at {} rows", thousands(*rows))).collect();
-                Some((reached, format!("{}; UUIDs: {uuids}", each.join(", "))))
-            }),
+            of_tables
+                .filter(|units| !units.is_empty())
+                .and_then(|units| {
+                    let uuids = reads(10_000, true)?;
+                    let reached = units.iter().all(|units| *units <= 2.0) && uuids <= 3.0;
+                    let each = tables.iter().zip(&units);
+                    let each: Vec<String> = each
+                        .map(|(rows, units)| format!("{units} at {} rows", thousands(*rows)))
+                        .collect();
+                    Some((reached, format!("{}; UUIDs: {uuids}", each.join(", "))))
+                }),
         );
         goal(
             "a rejected connect",
             "≤ 100 µs of CPU",
             self.warm(Contender::Hermes, AUTHORIZER, Kind::Rejected)
-                .map(|warm| (warm.cpu_us.median() <= 100.0, format!("{:.0} µs", warm.cpu_us.median()))),
+                .map(|warm| {
+                    (
+                        warm.cpu_us.median() <= 100.0,
+                        format!("{:.0} µs", warm.cpu_us.median()),
+                    )
+                }),
         );
         goal(
             "a reconnect in a warm authorizer",
             "≤ 200 µs of CPU besides its one read",
             self.reconnect_us().map(|(all, read)| {
-                (all - read <= 200.0, format!("{:.0} µs ({all:.0} µs with the read, which takes {read:.0} µs)", all - read))
+                (
+                    all - read <= 200.0,
+                    format!(
+                        "{:.0} µs ({all:.0} µs with the read, which takes {read:.0} µs)",
+                        all - read
+                    ),
+                )
             }),
         );
         goals
@@ -250,9 +355,11 @@ impl Results {
 
     /// CPU time of a reconnect, and of a call to `DynamoDB`: what a disconnect takes more than an empty function.
     fn reconnect_us(&self) -> Option<(f64, f64)> {
-        let cpu = |contender, handler, kind| Some(self.warm(contender, handler, kind)?.cpu_us.median());
+        let cpu =
+            |contender, handler, kind| Some(self.warm(contender, handler, kind)?.cpu_us.median());
         let all = cpu(Contender::Hermes, AUTHORIZER, Kind::AcceptedAgain)?;
-        let call = cpu(Contender::Hermes, DISCONNECT, Kind::Usual)? - cpu(Contender::Floor, EMPTY, Kind::Usual)?;
+        let call = cpu(Contender::Hermes, DISCONNECT, Kind::Usual)?
+            - cpu(Contender::Floor, EMPTY, Kind::Usual)?;
         Some((all, call.max(0.0)))
     }
 
@@ -270,33 +377,71 @@ impl Results {
     fn figures(&self, contender: Contender) -> Option<Figures> {
         let cpu = |handler, kind| Some(self.warm(contender, handler, kind)?.cpu_us.median());
         // The largest room and the largest table tell the size of a row best.
-        let plain = |units: &&Units| matches!(units.event, Event::Message { uuids: false, history: false, .. });
+        let plain = |units: &&Units| {
+            matches!(
+                units.event,
+                Event::Message {
+                    uuids: false,
+                    history: false,
+                    ..
+                }
+            )
+        };
         let largest = self
             .units
             .iter()
             .filter(|units| units.contender == contender)
             .filter(plain)
             .max_by(|a, b| a.calls.read_units.total_cmp(&b.calls.read_units))?;
-        let Event::Message { members, .. } = largest.event else { return None };
+        let Event::Message { members, .. } = largest.event else {
+            return None;
+        };
         // A scan reads the table, and pays half.
         let row_bytes = match contender {
             Contender::Tutorial => largest.calls.read_units * 2.0 * 4096.0 / largest.rows as f64,
             _ => largest.calls.read_units * 4096.0 / members as f64,
         };
         let history = |on: bool| {
-            let event = Event::Message { members: 100, uuids: false, history: on };
-            Some(self.message(contender, *self.tables().first()?, event)?.calls)
+            let event = Event::Message {
+                members: 100,
+                uuids: false,
+                history: on,
+            };
+            Some(
+                self.message(contender, *self.tables().first()?, event)?
+                    .calls,
+            )
         };
         let (history_reads, history_writes) = match (history(true), history(false)) {
-            (Some(on), Some(off)) => (on.read_units - off.read_units, on.write_units - off.write_units),
+            (Some(on), Some(off)) => (
+                on.read_units - off.read_units,
+                on.write_units - off.write_units,
+            ),
             _ => (0.0, 0.0),
         };
-        let ping = self.units.iter().find(|units| {
-            units.contender == contender && units.event == Event::Call(DEFAULT)
-        });
+        let ping = self
+            .units
+            .iter()
+            .find(|units| units.contender == contender && units.event == Event::Call(DEFAULT));
         let post_us = self
-            .fanout(contender, Case { members: 1000, behaviour: Behaviour::After(0), tls: true })
-            .or_else(|| self.fanout(contender, Case { members: 1000, behaviour: Behaviour::After(0), tls: false }))?
+            .fanout(
+                contender,
+                Case {
+                    members: 1000,
+                    behaviour: Behaviour::After(0),
+                    tls: true,
+                },
+            )
+            .or_else(|| {
+                self.fanout(
+                    contender,
+                    Case {
+                        members: 1000,
+                        behaviour: Behaviour::After(0),
+                        tls: false,
+                    },
+                )
+            })?
             .cpu_us
             .median();
         Some(Figures {

@@ -28,7 +28,12 @@ pub(crate) struct Storm {
 }
 
 /// Measures each, one after another in each round. The clients have connected before.
-pub(crate) async fn measure(stage: &Stage, clients: &[Client], length: Duration, rounds: usize) -> Result<Vec<Storm>> {
+pub(crate) async fn measure(
+    stage: &Stage,
+    clients: &[Client],
+    length: Duration,
+    rounds: usize,
+) -> Result<Vec<Storm>> {
     let contenders = [Contender::Hermes, Contender::Tutorial, Contender::Improved];
     let mut results = contenders.map(|contender| Storm {
         contender,
@@ -45,13 +50,25 @@ pub(crate) async fn measure(stage: &Stage, clients: &[Client], length: Duration,
     Ok(results.into())
 }
 
-async fn once(stage: &Stage, result: &mut Storm, clients: &[Client], length: Duration) -> Result<()> {
-    let command = stage.command(result.contender, AUTHORIZER, &stage.endpoint.url("after-0", false));
+async fn once(
+    stage: &Stage,
+    result: &mut Storm,
+    clients: &[Client],
+    length: Duration,
+) -> Result<()> {
+    let command = stage.command(
+        result.contender,
+        AUTHORIZER,
+        &stage.endpoint.url("after-0", false),
+    );
     let mut function = Function::start(&command, None, AUTHORIZER.limit(result.contender)).await?;
     for client in clients {
         function.call(events::authorizer(&client.token)?).await?;
     }
-    let events: Vec<String> = clients.iter().map(|client| events::authorizer(&client.token)).collect::<Result<_>>()?;
+    let events: Vec<String> = clients
+        .iter()
+        .map(|client| events::authorizer(&client.token))
+        .collect::<Result<_>>()?;
     let interval = Duration::from_secs(1) / CLIENTS_A_SECOND;
     let before = function.usage()?;
     let start = Instant::now();
@@ -74,6 +91,8 @@ async fn once(stage: &Stage, result: &mut Storm, clients: &[Client], length: Dur
     let cpu = (function.usage()?.cpu - before.cpu).as_secs_f64();
     result.served.add(f64::from(served) / elapsed);
     result.cpu.add(cpu / elapsed);
-    result.environments.add(f64::from(CLIENTS_A_SECOND) * busy.as_secs_f64() / f64::from(served));
+    result
+        .environments
+        .add(f64::from(CLIENTS_A_SECOND) * busy.as_secs_f64() / f64::from(served));
     function.end().await
 }

@@ -42,7 +42,13 @@ fn fill(stage: &Stage, rows: usize, members: usize, uuids: bool) -> Result<()> {
     for table in [CONNECTIONS, TUTORIAL_CONNECTIONS] {
         stage.aws.empty(table)?;
     }
-    let room = |i: usize| if i < members { "room".to_owned() } else { format!("other-{:06}", i / 100) };
+    let room = |i: usize| {
+        if i < members {
+            "room".to_owned()
+        } else {
+            format!("other-{:06}", i / 100)
+        }
+    };
     let rows = 0..rows.max(members);
     let member = |i| events::member_named(&room(i), &events::user_id(i, uuids), i);
     stage.aws.put(CONNECTIONS, rows.clone().map(member))?;
@@ -75,14 +81,22 @@ pub(crate) async fn measure(
             stage.aws.take_calls();
             function.call(event).await?;
             let calls = stage.aws.take_calls();
-            results.push(Units { contender, event: Event::Call(handler), rows: 1, calls });
+            results.push(Units {
+                contender,
+                event: Event::Call(handler),
+                rows: 1,
+                calls,
+            });
         }
     }
 
     // Against the table's size, and against the room's.
     let middle = tables[tables.len() / 2];
     let against_table = tables.iter().map(|rows| (*rows, 100));
-    let against_room = rooms.iter().filter(|members| **members != 100).map(|members| (middle, *members));
+    let against_room = rooms
+        .iter()
+        .filter(|members| **members != 100)
+        .map(|members| (middle, *members));
     for (rows, members) in against_table.chain(against_room) {
         fill(stage, rows, members, false)?;
         let rows = rows.max(members);
@@ -93,13 +107,31 @@ pub(crate) async fn measure(
             (Contender::Improved, false),
         ] {
             let calls = fanout::count(stage, contender, members, history).await?;
-            let event = Event::Message { members, uuids: false, history };
-            results.push(Units { contender, event, rows, calls });
+            let event = Event::Message {
+                members,
+                uuids: false,
+                history,
+            };
+            results.push(Units {
+                contender,
+                event,
+                rows,
+                calls,
+            });
         }
     }
     fill(stage, 10_000, 100, true)?;
     let calls = fanout::count(stage, Contender::Hermes, 100, false).await?;
-    let event = Event::Message { members: 100, uuids: true, history: false };
-    results.push(Units { contender: Contender::Hermes, event, rows: 10_000, calls });
+    let event = Event::Message {
+        members: 100,
+        uuids: true,
+        history: false,
+    };
+    results.push(Units {
+        contender: Contender::Hermes,
+        event,
+        rows: 10_000,
+        calls,
+    });
     Ok(results)
 }

@@ -117,14 +117,23 @@ pub(crate) async fn measure(
     Ok(results)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts and bytes are below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and bytes are below 2^52"
+)]
 async fn once(stage: &Stage, result: &mut Warm, clients: &[Client], calls: usize) -> Result<()> {
-    let Warm { contender, handler, kind, .. } = *result;
+    let Warm {
+        contender,
+        handler,
+        kind,
+        ..
+    } = *result;
     let connections = stage.endpoint.url("after-0", false);
     let command = stage.command(contender, handler, &connections);
     let mut function = Function::start(&command, None, handler.limit(contender)).await?;
     // What takes bcrypt each time takes long.
-    let slow = kind == Kind::AcceptedFirst || (contender, kind) == (Contender::Tutorial, Kind::AcceptedAgain);
+    let slow = kind == Kind::AcceptedFirst
+        || (contender, kind) == (Contender::Tutorial, Kind::AcceptedAgain);
     let (before, calls) = match (kind, slow) {
         // The first client is there for all that a first call costs besides bcrypt.
         (Kind::AcceptedFirst, _) => (1, clients.len() - 1),
@@ -133,7 +142,14 @@ async fn once(stage: &Stage, result: &mut Warm, clients: &[Client], calls: usize
         _ => (calls, calls),
     };
     for i in 0..before {
-        check(result.kind, function.invoke(event(handler, kind, clients, i)?).await?.0.body)?;
+        check(
+            result.kind,
+            function
+                .invoke(event(handler, kind, clients, i)?)
+                .await?
+                .0
+                .body,
+        )?;
     }
     let start = function.usage()?;
     let mut total = 0.0;

@@ -43,9 +43,10 @@ impl Bench {
         let venv = workspace.tools_ready(&steps, Tools::Sam)?;
         let mut packages = workspace.functions()?;
         packages.push(FLOORS.to_owned());
-        steps.run("compiling the functions and the floors for release", |step| {
-            workspace.build_functions(step, &venv, &packages)
-        })?;
+        steps.run(
+            "compiling the functions and the floors for release",
+            |step| workspace.build_functions(step, &venv, &packages),
+        )?;
         steps.run("compiling the bench", |step| {
             step.execute(&workspace.cargo(["build", "--profile", "harness", "--package", "bench"]))
         })?;
@@ -59,7 +60,10 @@ impl Bench {
         })?;
         steps.run("measuring", |step| {
             let mut bench = Command::new(workspace.target.join("harness/bench"));
-            bench.arg("run").arg("--bootstraps").arg(workspace.target.join("lambda"));
+            bench
+                .arg("run")
+                .arg("--bootstraps")
+                .arg(workspace.target.join("lambda"));
             bench.arg("--peers").arg(&peers);
             bench.arg("--root").arg(&workspace.root);
             if self.quick {
