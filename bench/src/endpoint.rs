@@ -37,6 +37,8 @@ pub(crate) struct Posts {
     pub(crate) throttled: usize,
     /// To how many different connections posts were taken.
     pub(crate) connections: usize,
+    /// When the first one arrived, by the machine's monotonic clock, in microseconds.
+    pub(crate) first_us: u64,
     /// When the last one was answered, by the machine's monotonic clock, in microseconds.
     pub(crate) last_us: u64,
 }
@@ -133,6 +135,10 @@ async fn answer_all(
             }
         }
         buffer.drain(..length);
+        arrived(
+            &path,
+            &mut api.lock().unwrap_or_else(PoisonError::into_inner),
+        );
         if let Some(delay) = delay(&path) {
             tokio::time::sleep(delay).await;
         }
@@ -177,6 +183,12 @@ fn delay(path: &str) -> Option<Duration> {
         .parse()
         .ok()?;
     (ms > 0).then(|| Duration::from_millis(ms))
+}
+
+fn arrived(path: &str, api: &mut Api) {
+    if api.posts.first_us == 0 && path != "/take" {
+        api.posts.first_us = monotonic_us();
+    }
 }
 
 fn answer(path: &str, api: &mut Api) -> String {

@@ -68,7 +68,7 @@ pub(crate) struct Fanout {
     pub(crate) contender: Contender,
     /// From the event to the last post, in seconds.
     pub(crate) seconds: Sample,
-    /// Posts a second.
+    /// Posts a second, from the first one's arrival to the last one's answer.
     pub(crate) rate: Sample,
     /// CPU time for a post, in microseconds, everything that is done for the message included.
     pub(crate) cpu_us: Sample,
@@ -161,7 +161,8 @@ async fn once(stage: &Stage, result: &mut Fanout) -> Result<()> {
     let seconds = posts.last_us.saturating_sub(started) as f64 / 1e6;
     let taken = posts.taken as f64;
     result.seconds.add(seconds);
-    result.rate.add(taken / seconds);
+    let posting = posts.last_us.saturating_sub(posts.first_us) as f64 / 1e6;
+    result.rate.add(taken / posting);
     result.cpu_us.add(cpu.as_secs_f64() * 1e6 / taken);
     result.peak_mb.add(peak as f64 / 1e6);
     result

@@ -376,7 +376,11 @@ fn fanout(text: &mut String, results: &Results) {
     line!(text);
     line!(
         text,
-        "One message from the queue to a room, from the event to the last post's answer. CPU per post is everything that is done for the message, divided"
+        "One message from the queue to a room. *Posts a second*: from the first post's arrival to the last one's answer. *Seconds*: from the event on,"
+    );
+    line!(
+        text,
+        "with the reading of the room, and, of Hermes, the writing of the history. *CPU per post*: everything that is done for the message, divided"
     );
     line!(
         text,
@@ -398,6 +402,7 @@ fn fanout(text: &mut String, results: &Results) {
             "by",
             "posts a second",
             "× Hermes",
+            "seconds",
             "CPU per post, µs",
             "CPU × Hermes",
             "peak memory, MB",
@@ -423,7 +428,7 @@ fn fanout(text: &mut String, results: &Results) {
             let why = fanout.failure.as_deref().unwrap_or_default();
             line!(
                 text,
-                "| {} | {endpoint} | {} | failed: {why} | | | | | |",
+                "| {} | {endpoint} | {} | failed: {why} | | | | | | |",
                 thousands(fanout.case.members),
                 fanout.contender.name()
             );
@@ -431,11 +436,12 @@ fn fanout(text: &mut String, results: &Results) {
         }
         line!(
             text,
-            "| {} | {endpoint} | {} | {} | {:.2} | {} | {:.2} | {} | {:.0} |",
+            "| {} | {endpoint} | {} | {} | {:.2} | {} | {} | {:.2} | {} | {:.0} |",
             thousands(fanout.case.members),
             fanout.contender.name(),
             spread(&fanout.rate, 0),
             ratio(|fanout| &fanout.rate),
+            spread(&fanout.seconds, 3),
             spread(&fanout.cpu_us, 1),
             ratio(|fanout| &fanout.cpu_us),
             spread(&fanout.peak_mb, 1),
