@@ -299,3 +299,51 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+    use super::*;
+
+    async fn call(aws: &Aws, target: &'static str, body: Value) -> String {
+        let endpoint = aws.endpoint().to_owned();
+        let called = tokio::task::spawn_blocking(move || {
+            let request = ureq::post(endpoint).header("x-amz-target", target);
+            let mut answer = request.send(body.to_string()).unwrap();
+            answer.body_mut().read_to_string().unwrap()
+        });
+        called.await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_called_is_counted_and_what_is_sent_is_received() {
+        let aws = Aws::start().await.unwrap();
+        let row = json!({"room_id": {"S": "r"}, "member": {"S": "m"}, "expires_at": {"N": "1"}});
+        let put = json!({"TableName": CONNECTIONS, "Item": row});
+        call(&aws, "DynamoDB_20120810.PutItem", put).await;
+        let query = json!({
+            "TableName": CONNECTIONS, "ConsistentRead": true, "KeyConditionExpression": "room_id = :r",
+            "ExpressionAttributeValues": {":r": {"S": "r"}},
+        });
+        let found = call(&aws, "DynamoDB_20120810.Query", query).await;
+        assert!(
+            found.contains("\"m\"") && !found.contains("ConsumedCapacity"),
+            "{found}"
+        );
+
+        let mut jobs = aws.receive("jobs");
+        let message = json!({"QueueUrl": aws.queue_url("jobs"), "MessageBody": "work"});
+        call(&aws, "AmazonSQS.SendMessage", message).await;
+        assert_eq!(jobs.recv().await.as_deref(), Some("work"));
+
+        let counted = Calls {
+            dynamo: 2,
+            read_units: 1.0,
+            write_units: 1.0,
+            sqs: 1,
+        };
+        assert_eq!(aws.take_calls(), counted);
+        assert_eq!(aws.take_calls(), Calls::default());
+    }
+}
