@@ -118,11 +118,6 @@ impl Aws {
         receiver
     }
 
-    /// Sends a message to a queue, as a service of AWS would: again.
-    pub(crate) fn send(&self, queue: &str, body: String) {
-        self.shared.send(queue, body);
-    }
-
     /// Puts rows into a table.
     pub(crate) fn put(&self, table: &str, rows: impl Iterator<Item = Value>) -> Result<()> {
         let mut rows = rows.peekable();

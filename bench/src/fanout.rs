@@ -28,7 +28,7 @@ const DELIVERY_CONCURRENCY: usize = 2;
 const MEMBERS_PER_JOB: usize = 1000;
 
 /// How many posts each process makes before it is measured.
-const WARMING_POSTS: usize = 2000;
+const WARMING_POSTS: usize = 1000;
 
 /// What the endpoint does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -77,6 +77,8 @@ struct Extent {
     storm: Duration,
     rooms: &'static [usize],
     delays_ms: &'static [u32],
+    /// Whether also slow endpoints are reached over TLS.
+    slow_tls: bool,
     quota_rooms: &'static [usize],
     tables: &'static [usize],
 }
@@ -90,6 +92,7 @@ const QUICK: Extent = Extent {
     storm: Duration::from_secs(1),
     rooms: &[100, 1_000],
     delays_ms: &[0, 10, 30],
+    slow_tls: false,
     quota_rooms: &[10_000],
     tables: &[10_000, 100_000],
 };
@@ -103,6 +106,7 @@ const FULL: Extent = Extent {
     storm: Duration::from_secs(10),
     rooms: &[100, 1_000, 10_000, 100_000],
     delays_ms: &[0, 10, 30],
+    slow_tls: true,
     quota_rooms: &[10_000, 100_000],
     tables: &[10_000, 100_000, 1_000_000],
 };
@@ -191,6 +195,9 @@ async fn measure(stage: &Stage, extent: &Extent, results: &mut Results) -> Resul
         fanout::fill(stage, members)?;
         for &ms in extent.delays_ms {
             for tls in [false, true] {
+                if tls && ms > 0 && !extent.slow_tls {
+                    continue;
+                }
                 let protocol = if tls { "TLS" } else { "HTTP" };
                 say(&format!("fan-out to {members}, {ms} ms, {protocol}"));
                 let case = Case {

@@ -26,7 +26,7 @@ const MEMBERS_PER_JOB: f64 = 1000.0;
 /// Pings that Hermes's clients send: every five minutes (README). The tutorial's send none.
 const PINGS_AN_HOUR: f64 = 12.0;
 
-/// API Gateway ends a connection after two hours, AppSync Events after a day.
+/// API Gateway ends a connection after two hours, `AppSync` Events after a day.
 const API_GATEWAY_HOURS: f64 = 2.0;
 
 /// Requests with which Lambda asks a queue all month whether there is something: five at a time, of 20 s
@@ -134,7 +134,7 @@ impl Workload {
     }
 }
 
-/// The bills of Hermes, of the design that it grew from, and of AppSync Events.
+/// The bills of Hermes, of the design that it grew from, and of `AppSync` Events.
 pub fn bills(workload: &Workload, measured: &Measured, prices: &Prices) -> [Bill; 3] {
     [
         hermes(workload, &measured.hermes, prices),

@@ -64,9 +64,9 @@ prices! {
     sqs_standard,
     /// SQS: requests to FIFO queues.
     sqs_fifo,
-    /// AppSync Events: operations.
+    /// `AppSync` Events: operations.
     appsync_operations,
-    /// AppSync Events: connection minutes.
+    /// `AppSync` Events: connection minutes.
     appsync_minutes,
 }
 
