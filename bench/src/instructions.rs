@@ -58,9 +58,10 @@ pub(crate) fn available() -> bool {
 
 /// Counts all.
 pub(crate) async fn measure(stage: &Stage, clients: &[Client]) -> Result<Vec<Instructions>> {
-    crate::fanout::fill(stage, POSTS)?;
     let mut results = Vec::new();
     for (contender, handler, kind) in CASES {
+        let of_a_post = matches!(handler, DELIVER | POST);
+        crate::fanout::fill(stage, if of_a_post { POSTS } else { 1 })?;
         let (few, many) = match (handler, kind) {
             (_, Kind::AcceptedFirst) => (1, 3),
             (DELIVER | POST, _) => (2, 7),
@@ -68,7 +69,6 @@ pub(crate) async fn measure(stage: &Stage, clients: &[Client]) -> Result<Vec<Ins
         };
         let few_count = count(stage, clients, (contender, handler, kind), few).await?;
         let many_count = count(stage, clients, (contender, handler, kind), many).await?;
-        let of_a_post = matches!(handler, DELIVER | POST);
         #[expect(clippy::cast_precision_loss, reason = "the counts are below 2^52")]
         let count = (many_count.saturating_sub(few_count)) as f64
             / (many - few) as f64

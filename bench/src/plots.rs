@@ -155,12 +155,17 @@ fn fanout(area: &Area<'_>, results: &Results) -> Result<()> {
                 && !fanout.rate.is_empty()
         });
         #[expect(clippy::cast_precision_loss, reason = "rooms are below 2^52")]
-        let points = points.map(|fanout| (fanout.case.members as f64, fanout.rate.median()));
+        let points = points.map(|fanout| {
+            (
+                fanout.case.members as f64,
+                fanout.case.members as f64 / fanout.seconds.median(),
+            )
+        });
         (name, colour(contender), points.collect())
     });
     lines(
         area,
-        "Posts a second against room size (endpoint at once, HTTP)",
+        "Members reached a second, from the event on (endpoint at once, HTTP)",
         "members of the room",
         &series,
     )

@@ -23,6 +23,7 @@ pub(crate) const EXAMPLES: [(&str, Workload); 3] = [
             messages_per_day: 5_000.0,
             message_bytes: 500.0,
             history_days: 7.0,
+            pings_per_hour: 12.0,
             fifo: false,
         },
     ),
@@ -35,6 +36,7 @@ pub(crate) const EXAMPLES: [(&str, Workload); 3] = [
             messages_per_day: 200_000.0,
             message_bytes: 500.0,
             history_days: 7.0,
+            pings_per_hour: 12.0,
             fifo: false,
         },
     ),
@@ -47,6 +49,7 @@ pub(crate) const EXAMPLES: [(&str, Workload); 3] = [
             messages_per_day: 500.0,
             message_bytes: 500.0,
             history_days: 7.0,
+            pings_per_hour: 12.0,
             fifo: false,
         },
     ),
@@ -380,7 +383,7 @@ fn fanout(text: &mut String, results: &Results) {
     );
     line!(
         text,
-        "with the reading of the room, and, of Hermes, the writing of the history. *CPU per post*: everything that is done for the message, divided"
+        "with the reading of the room, and, of Hermes, the writing of the history; the tutorial signs all posts before it sends the first. *CPU per post*: everything that is done for the message, divided"
     );
     line!(
         text,
@@ -681,7 +684,7 @@ fn cost(text: &mut String, measured: &Measured) {
     );
     line!(
         text,
-        "the tutorial keeps nothing, and its clients send no pings; AppSync Events keeps nothing. No free tier is deducted; logs and data transfer are in none. `hermes cost` does the"
+        "the tutorial keeps nothing, and its clients send no pings, so that API Gateway ends a connection after ten silent minutes; AppSync Events keeps nothing, and its keep-alives cost nothing. No free tier is deducted; logs and data transfer are in none. `hermes cost` does the"
     );
     line!(
         text,
@@ -691,25 +694,29 @@ fn cost(text: &mut String, measured: &Measured) {
         line!(text);
         line!(text, "**{}.**", capital(example));
         line!(text);
-        let bills = bills(workload, measured, &prices);
-        let [hermes, tutorial, appsync] = &bills;
-        table(text, &["", hermes.design, tutorial.design, appsync.design]);
+        let bare = Workload {
+            history_days: 0.0,
+            pings_per_hour: 0.0,
+            ..*workload
+        };
+        let [hermes, tutorial, appsync] = bills(workload, measured, &prices);
+        let [without, ..] = bills(&bare, measured, &prices);
+        let bills = [&hermes, &without, &tutorial, &appsync];
+        let without = "Hermes without history and pings";
+        table(
+            text,
+            &["", hermes.design, without, tutorial.design, appsync.design],
+        );
         for service in ["API Gateway", "Lambda", "DynamoDB", "SQS", "AppSync"] {
-            let cells = bills
-                .each_ref()
-                .map(|bill: &Bill| format!("{:.2}", bill.of(service)));
+            let cells = bills.map(|bill: &Bill| format!("{:.2}", bill.of(service)));
             line!(text, "| {service} | {} |", cells.join(" | "));
         }
-        let totals = bills.each_ref().map(|bill| format!("**{:.2}**", bill.usd));
+        let totals = bills.map(|bill| format!("**{:.2}**", bill.usd));
         line!(text, "| all | {} |", totals.join(" | "));
-        let ratios = bills
-            .each_ref()
-            .map(|bill| format!("{:.2}", bill.usd / hermes.usd));
+        let ratios = bills.map(|bill| format!("{:.2}", bill.usd / hermes.usd));
         line!(text, "| × Hermes | {} |", ratios.join(" | "));
         let deliveries = workload.deliveries();
-        let each = bills
-            .each_ref()
-            .map(|bill| format!("{:.2}", bill.usd / deliveries * 1e6));
+        let each = bills.map(|bill| format!("{:.2}", bill.usd / deliveries * 1e6));
         line!(text, "| for a million delivered | {} |", each.join(" | "));
     }
     line!(text);
@@ -749,6 +756,7 @@ pub(crate) fn per_million(
         messages_per_day,
         message_bytes: 500.0,
         history_days: 0.0,
+        pings_per_hour: 0.0,
         fifo: false,
     };
     // What a day with messages costs more than one without.

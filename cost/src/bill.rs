@@ -23,9 +23,6 @@ const TUTORIAL_POSTS: f64 = 50.0;
 /// Hermes's `MembersPerJob`.
 const MEMBERS_PER_JOB: f64 = 1000.0;
 
-/// Pings that Hermes's clients send: every five minutes (README). The tutorial's send none.
-const PINGS_AN_HOUR: f64 = 12.0;
-
 /// API Gateway ends a connection after two hours, `AppSync` Events after a day.
 const API_GATEWAY_HOURS: f64 = 2.0;
 
@@ -51,6 +48,9 @@ pub struct Workload {
     pub message_bytes: f64,
     /// Days for which messages are kept; 0 keeps none. Only Hermes keeps any.
     pub history_days: f64,
+    /// Pings that a client of Hermes sends in an hour; the others' send none. README says every five
+    /// minutes; without any, API Gateway ends a connection after ten minutes of silence.
+    pub pings_per_hour: f64,
     /// Whether the queue is a FIFO queue.
     pub fifo: bool,
 }
@@ -102,7 +102,7 @@ impl Bill {
     /// What all items of a service cost together.
     pub fn of(&self, service: &str) -> f64 {
         let lines = self.lines.iter().filter(|line| line.service == service);
-        lines.map(|line| line.usd).sum()
+        lines.fold(0.0, |sum, line| sum + line.usd)
     }
 }
 
@@ -187,7 +187,7 @@ fn hermes(workload: &Workload, figures: &Figures, prices: &Prices) -> Bill {
     let mut bill = Bill::new("Hermes");
     let keeps = workload.history_days > 0.0;
     let (messages, connects) = (workload.messages(), workload.connects(API_GATEWAY_HOURS));
-    let pings = workload.connections * workload.hours * PINGS_AN_HOUR * DAYS;
+    let pings = workload.connections * workload.hours * workload.pings_per_hour * DAYS;
     let pages = (workload.members / MEMBERS_PER_JOB).ceil().max(1.0);
     let jobs = messages * (pages - 1.0);
     let page = workload.members / pages;
@@ -442,6 +442,7 @@ mod tests {
             messages_per_day: 1000.0,
             message_bytes: 500.0,
             history_days: 7.0,
+            pings_per_hour: 12.0,
             fifo: false,
         }
     }

@@ -57,6 +57,10 @@ pub(crate) struct Cost {
     #[arg(long, conflicts_with = "history_days")]
     no_history: bool,
 
+    /// Pings that a client sends in an hour
+    #[arg(long, value_name = "N", default_value = "12", value_parser = number)]
+    pings_per_hour: f64,
+
     /// The queue is a FIFO queue
     #[arg(long)]
     fifo: bool,
@@ -96,6 +100,7 @@ impl Cost {
             } else {
                 self.history_days
             },
+            pings_per_hour: self.pings_per_hour,
             fifo: self.fifo,
         }
     }
