@@ -104,7 +104,7 @@ fn cold(area: &Area<'_>, results: &Results) -> Result<()> {
             } else {
                 format!("{ms:.0}")
             };
-            numbers.push(Text::new(label, (left + 0.03, ms * 1.25), (FONT, 14)));
+            numbers.push(Text::new(label, (left + 0.03, ms * 1.45), (FONT, 14)));
         }
         chart
             .draw_series(bars)?
@@ -223,13 +223,14 @@ fn lines(area: &Area<'_>, caption: &str, x: &str, series: &[Series]) -> Result<(
     let least = |of: fn(&(f64, f64)) -> f64| all().map(of).fold(f64::INFINITY, f64::min);
     let most = |of: fn(&(f64, f64)) -> f64| all().map(of).fold(1.0, f64::max);
     let (left, right) = (least(|point| point.0), most(|point| point.0));
-    let (bottom, top) = (least(|point| point.1) / 2.0, most(|point| point.1) * 3.0);
+    let (bottom, top) = (least(|point| point.1) / 2.0, most(|point| point.1) * 10.0);
     if !(left < right && bottom < top) {
         return Err(anyhow!("there are too few points"));
     }
     let mut chart = ChartBuilder::on(area)
         .caption(caption, (FONT, 20))
         .margin(12)
+        .margin_right(40)
         .x_label_area_size(45)
         .y_label_area_size(70)
         .build_cartesian_2d((left..right).log_scale(), (bottom..top).log_scale())?;
