@@ -1,0 +1,25 @@
+/** How much later than planned a look at the clock may come. Browsers look once a minute in hidden tabs. */
+const LATE = 60_000;
+
+/** Calls `woke` where the machine slept, its network came or went, or the page is looked at again. */
+export function onWake(woke: () => void, tick: number, late = LATE): () => void {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const on = (target: EventTarget | undefined, type: string, listener: () => void) =>
+    target?.addEventListener?.(type, listener, { signal });
+  const { window, document } = globalThis;
+  for (const type of ["online", "offline", "pageshow"]) on(window, type, woke);
+  on(document, "visibilitychange", () => {
+    if (document.visibilityState === "visible") woke();
+  });
+  on(document, "resume", woke); // the page was frozen
+
+  let last = Date.now();
+  const timer = setInterval(() => {
+    const now = Date.now();
+    if (now - last > tick + late) woke();
+    last = now;
+  }, tick);
+  signal.addEventListener("abort", () => clearInterval(timer));
+  return () => controller.abort();
+}
