@@ -101,7 +101,7 @@ export class Hermes<Events extends object = AnyEvents> {
   async #run(): Promise<void> {
     const { signal } = this.#end;
     const failed = (error: HermesError) => this.#setState({ status: "waiting", error });
-    const asleep = onWake(() => this.#woke(), this.#timing.tick);
+    onWake(() => this.#woke(), { tick: this.#timing.tick, signal });
     try {
       const identity = await this.#tokens.identify({ timing: this.#timing, signal, failed });
       const name = `hermes ${this.#options.url} ${identity}`;
@@ -111,9 +111,6 @@ export class Hermes<Events extends object = AnyEvents> {
       await (this.#isShared() ? this.#share(name) : this.#lead(signal));
     } catch (error) {
       this.#close(HermesError.from(error));
-    } finally {
-      asleep();
-      this.#recovery.stop();
     }
   }
 
@@ -204,6 +201,7 @@ export class Hermes<Events extends object = AnyEvents> {
   #close(error: HermesError): void {
     if (this.#end.signal.aborted) return;
     this.#end.abort(error);
+    this.#recovery.stop();
     this.#state.set({ status: "closed", ...(error.code !== "closed" && { error }) });
   }
 }

@@ -36,10 +36,17 @@ export class Link {
   /** Keeps a connection until `signal` ends it. Fails where no connection can ever come about. */
   run(signal: AbortSignal): Promise<void> {
     return new Promise<void>((resolve, reject) => {
-      this.#failed = reject;
-      signal.addEventListener("abort", () => resolve(), { once: true });
+      const stop = () => {
+        this.#stop();
+        resolve();
+      };
+      this.#failed = (error) => {
+        this.#stop();
+        reject(error);
+      };
+      signal.addEventListener("abort", stop, { once: true });
       void this.#connect();
-    }).finally(() => this.#stop());
+    });
   }
 
   /** Sends a request, and gives the `data` of its answer. */

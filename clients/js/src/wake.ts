@@ -2,9 +2,7 @@
 const LATE = 60_000;
 
 /** Calls `woke` where the machine slept, its network came or went, or the page is looked at again. */
-export function onWake(woke: () => void, tick: number, late = LATE): () => void {
-  const controller = new AbortController();
-  const { signal } = controller;
+export function onWake(woke: () => void, { tick, signal }: { tick: number; signal: AbortSignal }): void {
   const on = (target: EventTarget | undefined, type: string, listener: () => void) =>
     target?.addEventListener?.(type, listener, { signal });
   const { window, document } = globalThis;
@@ -17,9 +15,8 @@ export function onWake(woke: () => void, tick: number, late = LATE): () => void 
   let last = Date.now();
   const timer = setInterval(() => {
     const now = Date.now();
-    if (now - last > tick + late) woke();
+    if (now - last > tick + LATE) woke();
     last = now;
   }, tick);
   signal.addEventListener("abort", () => clearInterval(timer));
-  return () => controller.abort();
 }
