@@ -34,7 +34,6 @@ export class Stream {
 
   /** A push came. Gives what is applied now. */
   take(position: Position, notification: Notification): Notification[] {
-    if (this.#covers(position)) return [];
     this.isAtLeastAt(position);
     this.#waiting.set(position.offset, [position, notification]);
     if (this.#waiting.size > WAITING_MAX) this.#waiting.delete(Math.max(...this.#waiting.keys()));

@@ -151,6 +151,39 @@ test("in a deployment without a log notifications are told as they come", async 
   assert.deepEqual([told, gone], [["a", "b", "c"], []]);
 });
 
+test("what comes on a connection while it is replaced is told, and told once", async () => {
+  const hub = await server();
+  hub.fault = ({ action }) => (action === "recover" ? error("unknown_action") : undefined);
+  const { hermes, told } = client(hub, { timing: { replaceAfter: 100, overlap: 300 } });
+  await opened(hub, hermes);
+  await until(() => hub.sockets.length === 2);
+  await sleep(20);
+  // The members of the first were read before the second connection was one.
+  hub.sockets[0]?.send(JSON.stringify({ user_id: "bob", data: "a", room_id: "demo", id: "a", sent_at: "" }));
+  hub.push({ user_id: "bob", data: "b", room_id: "demo", id: "b", sent_at: "" });
+  await until(() => told.length === 2);
+  await sleep(20);
+  assert.deepEqual(told, ["a", "b"]);
+});
+
+test("an answer that does not help is not asked for all the time", async () => {
+  const hub = await server();
+  const { hermes, told } = client(hub);
+  await opened(hub, hermes);
+  hub.append("withheld");
+  hub.fault = ({ action, stream }) =>
+    action === "recover"
+      ? { system: "recovered", data: { stream, epoch: "e", head: 2, complete: true, more: false, messages: [] } }
+      : undefined;
+  hub.publish("seen");
+  await sleep(400);
+  const times = hub.of("recover").length - 2;
+  assert.ok(times >= 2 && times < 12, `${times} questions`);
+  hub.fault = () => undefined;
+  await until(() => told.length === 2);
+  assert.deepEqual(told, ["withheld", "seen"]);
+});
+
 test("a message is acknowledged with its place", async () => {
   const hub = await server();
   const { hermes } = client(hub);
@@ -199,6 +232,16 @@ test("without an answer, or after `internal`, the same message is sent again, an
   assert.equal(new Set(hub.of("sendMessage").map(({ id }) => id)).size, 1);
   assert.equal(ack.offset, 1);
   assert.deepEqual(told, ["once"]);
+});
+
+test("a message that is tried again is not overtaken by the next", async () => {
+  const hub = await server();
+  const { hermes, told } = client(hub);
+  let refused = 0;
+  hub.fault = ({ data }) => (data === 1 && refused++ < 3 ? error("internal") : undefined);
+  await Promise.all([1, 2].map((n) => hermes.send(n)));
+  await until(() => told.length === 2);
+  assert.deepEqual(told, [1, 2]);
 });
 
 test("what is sent while the connection is away follows, once and in order", async () => {

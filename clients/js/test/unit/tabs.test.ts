@@ -64,7 +64,7 @@ test("every tab sends through the one socket", async () => {
 
 test("a tab that is closed hands over, without loss or repetition", async () => {
   const hub = await server();
-  const [first, second, third] = await tabs(hub, 3);
+  const [first, second, third] = await tabs(hub, 3, { timing: { ackWithin: 60_000 } });
   hub.publish(1);
   await until(() => third.told.length === 1);
   hub.fault = ({ action }) => (action === "sendMessage" ? "silence" : undefined);
