@@ -156,10 +156,11 @@ test("what comes on a connection while it is replaced is told, and told once", a
   hub.fault = ({ action }) => (action === "recover" ? error("unknown_action") : undefined);
   const { hermes, told } = client(hub, { timing: { replaceAfter: 100, overlap: 300 } });
   await opened(hub, hermes);
-  await until(() => hub.sockets.length === 2);
+  const [first] = hub.sockets;
+  await until(() => hub.tokens.length === 2);
   await sleep(20);
-  // The members of the first were read before the second connection was one.
-  hub.sockets[0]?.send(JSON.stringify({ user_id: "bob", data: "a", room_id: "demo", id: "a", sent_at: "" }));
+  // The members were read before the second connection was one.
+  first?.send(JSON.stringify({ user_id: "bob", data: "a", room_id: "demo", id: "a", sent_at: "" }));
   hub.push({ user_id: "bob", data: "b", room_id: "demo", id: "b", sent_at: "" });
   await until(() => told.length === 2);
   await sleep(20);
@@ -173,7 +174,10 @@ test("an answer that does not help is not asked for all the time", async () => {
   hub.append("withheld");
   hub.fault = ({ action, stream }) =>
     action === "recover"
-      ? { system: "recovered", data: { stream, epoch: "e", head: 2, complete: true, more: false, messages: [] } }
+      ? {
+          system: "recovered",
+          data: { stream, epoch: "e", head: 2, complete: true, more: false, messages: [] },
+        }
       : undefined;
   hub.publish("seen");
   await sleep(400);

@@ -144,6 +144,30 @@ test("a leader that does not answer any more is replaced", async () => {
   for (const { told } of [first, second]) await until(() => told.length === 1);
 });
 
+test("what a tab sent through one that died is sent again through the next", { timeout: 20_000 }, async () => {
+  const hub = await server();
+  const name = `hermes ${hub.url} ["demo","alice"]`;
+  // Says that it is connected, and dies without a word.
+  let die = () => {};
+  const dead = navigator.locks.request(name, () => new Promise<void>((resolve) => (die = resolve)));
+  const channel = new BroadcastChannel(name);
+  let requests = 0;
+  channel.onmessage = ({ data: { hello, request } }: MessageEvent) => {
+    if (hello) channel.postMessage({ welcome: { leader: "dead", state: { status: "open" } } });
+    if (request) requests += 1;
+  };
+  const followers = [1, 2].map(() => tab(hub, { timing: { ackWithin: 60_000 } }));
+  for (const { hermes } of followers) await until(() => status(hermes) === "open");
+  const sent = followers.map(({ hermes }, index) => hermes.send(index));
+  await until(() => requests === 2);
+  channel.close();
+  die();
+  await dead;
+  await Promise.all(sent);
+  for (const { told } of followers) await until(() => told.length === 2);
+  assert.deepEqual([hub.log.length, hub.tokens.length], [2, 1]);
+});
+
 test("the state is the same in every tab, until each is closed for itself", async () => {
   const hub = await server();
   const [first, second] = await tabs(hub, 2);
