@@ -19,7 +19,7 @@ export interface Timing {
   firstDelay: number;
   /** The longest time between two attempts. */
   longestDelay: number;
-  /** Between two looks at the clock. One that comes a minute too late means that the machine slept. */
+  /** Between two looks at the clock. One that comes after three times as long means that the machine slept. */
   tick: number;
 }
 

@@ -1,6 +1,3 @@
-/** How much later than planned a look at the clock may come. Browsers look once a minute in hidden tabs. */
-const LATE = 60_000;
-
 /** Calls `woke` where the machine slept, its network came or went, or the page is looked at again. */
 export function onWake(woke: () => void, { tick, signal }: { tick: number; signal: AbortSignal }): void {
   const on = (target: EventTarget | undefined, type: string, listener: () => void) =>
@@ -12,10 +9,11 @@ export function onWake(woke: () => void, { tick, signal }: { tick: number; signa
   });
   on(document, "resume", woke); // the page was frozen
 
+  // Timers stand still in a sleep; in hidden tabs browsers run them once a minute.
   let last = Date.now();
   const timer = setInterval(() => {
     const now = Date.now();
-    if (now - last > tick + LATE) woke();
+    if (now - last > 3 * tick) woke();
     last = now;
   }, tick);
   signal.addEventListener("abort", () => clearInterval(timer));

@@ -1,10 +1,11 @@
 /** The client in Chromium against the real stack, through a network that fails. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 
 import type { Browser, Page } from "playwright-core";
 
-import { begin, launch, Site, tab, told } from "./browser.ts";
+import { begin, closing, launch, Site, tab, told } from "./browser.ts";
 import { Network } from "./network.ts";
 import { issue, newRoom, publish, revoke, until } from "./stack.ts";
 
@@ -20,7 +21,7 @@ async function desk() {
   const room = newRoom();
   const site = await new Site(room).start();
   const network = await new Network((await issue("alice", room)).url).start();
-  after(() => network.stop());
+  closing.push(() => network.stop());
   const context = await browser.newContext();
   const open = (options: object = {}) => tab(context, site, network.url, { timing: QUICK, ...options });
   return { room, site, network, context, open };
@@ -35,11 +36,28 @@ const send = (page: Page, data: unknown) => page.evaluate((data) => window.herme
 const status = (page: Page) => page.evaluate(() => window.hermes.state.getSnapshot().status);
 const becomes = (page: Page, expected: string) =>
   until(async () => (await status(page)) === expected, expected);
-const freeze = async (page: Page, state: "frozen" | "active") => {
+
+/** Stops a page as browsers freeze hidden tabs, until the returned function is called. */
+async function freeze(page: Page): Promise<() => Promise<void>> {
   const session = await page.context().newCDPSession(page);
-  await session.send("Page.setWebLifecycleState", { state });
+  await session.send("Debugger.enable");
+  const paused = new Promise((resolve) => session.once("Debugger.paused", resolve));
+  await session.send("Debugger.pause");
+  await paused;
+  return () => session.detach();
+}
+
+/** Stops every page, as a laptop does whose lid is closed, until the returned function is called. */
+async function sleep(): Promise<() => void> {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
   await session.detach();
-};
+  const pages = processInfo.filter(({ type }) => type === "renderer");
+  for (const { id } of pages) process.kill(id, "SIGSTOP");
+  return () => {
+    for (const { id } of pages) process.kill(id, "SIGCONT");
+  };
+}
 
 test("a page hears and sends, and the position outlives it", async () => {
   const { room, network, site, context, open } = await desk();
@@ -85,14 +103,14 @@ test("offline and online again: nothing is lost, and what was sent goes out once
 
 test("a laptop that slept looks at its connection when it wakes", async () => {
   const { room, network, open } = await desk();
-  const page = await open({ timing: { ...QUICK, answerWithin: 1_000 } });
+  const page = await open({ timing: { ...QUICK, tick: 500, answerWithin: 2_000 } });
   await publish(room, 1);
   await hears(page, [1]);
-  await freeze(page, "frozen");
+  const wake = await sleep();
   network.silence(); // the connection dies, and nobody is told
-  await publish(room, 2);
+  await Promise.all([publish(room, 2), setTimeout(2_000)]);
   network.mend();
-  await freeze(page, "active");
+  wake();
   await hears(page, [1, 2]);
   assert.equal(network.count, 2);
 });
@@ -122,11 +140,11 @@ test("a frozen tab loses the lead to one that is looked at, and follows when it 
   const second = await open({ timing });
   await publish(room, 1);
   for (const page of [first, second]) await hears(page, [1]);
-  await freeze(first, "frozen");
+  const thaw = await freeze(first);
   await publish(room, 2);
   await second.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
   await hears(second, [1, 2]);
-  await freeze(first, "active");
+  await thaw();
   await publish(room, 3);
   for (const page of [first, second]) await hears(page, [1, 2, 3]);
   assert.equal(await status(first), "open");

@@ -9,6 +9,12 @@ import { type Browser, type BrowserContext, chromium, type Page } from "playwrig
 
 import { issue } from "./stack.ts";
 
+/** What is closed when the file's last test is done. */
+export const closing: (() => unknown)[] = [];
+after(async () => {
+  for (const close of closing.reverse()) await close();
+});
+
 const INSTALLED = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
 const FLAGS = [
@@ -30,7 +36,7 @@ export async function launch(): Promise<Browser> {
     );
   }
   const browser = await chromium.launch({ executablePath, args: FLAGS, chromiumSandbox: false });
-  after(() => browser.close());
+  closing.push(() => browser.close());
   return browser;
 }
 
@@ -53,7 +59,7 @@ export class Site {
 
   async start(): Promise<this> {
     await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
-    after(() => {
+    closing.push(() => {
       this.#server.closeAllConnections();
       this.#server.close();
     });

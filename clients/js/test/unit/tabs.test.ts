@@ -144,7 +144,9 @@ test("a leader that does not answer any more is replaced", async () => {
   for (const { told } of [first, second]) await until(() => told.length === 1);
 });
 
-test("what a tab sent through one that died is sent again through the next", { timeout: 20_000 }, async () => {
+test("what a tab sent through one that died is sent again through the next", {
+  timeout: 20_000,
+}, async () => {
   const hub = await server();
   const name = `hermes ${hub.url} ["demo","alice"]`;
   // Says that it is connected, and dies without a word.
