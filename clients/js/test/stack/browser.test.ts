@@ -42,7 +42,8 @@ async function freeze(page: Page): Promise<() => Promise<void>> {
   const session = await page.context().newCDPSession(page);
   await session.send("Debugger.enable");
   const paused = new Promise((resolve) => session.once("Debugger.paused", resolve));
-  await session.send("Debugger.pause");
+  await session.send("Debugger.pause"); // at the next statement
+  session.send("Runtime.evaluate", { expression: "0" }).catch(() => {});
   await paused;
   return () => session.detach();
 }
