@@ -40,16 +40,22 @@ export async function launch(): Promise<Browser> {
   return browser;
 }
 
+/** A page: its type and content. */
+type Content = [string, string];
+
 /** A web server: `/` is an empty page, `/hermes-token` mints a token, as an application's backend would. */
 export class Site {
-  /** More pages, by path: their type and content. */
-  pages: Record<string, [string, string]> = { "/": ["text/html", "<!doctype html><title>Hermes</title>"] };
+  /** More pages, by path. */
+  pages: Record<string, Content | ((url: URL, body: string) => Promise<Content>)> = {
+    "/": ["text/html", "<!doctype html><title>Hermes</title>"],
+  };
   /** How often a token was asked for. */
   tokens = 0;
   user = "alice";
   room: string;
-  #server = createServer(async ({ url = "/" }, response) => {
-    const [type, content] = await this.#content(url);
+  #server = createServer(async (request, response) => {
+    const body = (await request.toArray()).join("");
+    const [type, content] = await this.#content(new URL(request.url as string, this.url), body);
     response.setHeader("Content-Type", type).end(content);
   });
 
@@ -70,18 +76,21 @@ export class Site {
     return `http://localhost:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  async #content(url: string): Promise<[string, string]> {
-    if (url === "/hermes-token") {
+  async #content(url: URL, body: string): Promise<Content> {
+    const page = this.pages[url.pathname];
+    if (page) return typeof page === "function" ? page(url, body) : page;
+    if (url.pathname === "/hermes-token") {
       this.tokens += 1;
-      return ["text/plain", (await issue(this.user, this.room)).token];
+      const user = url.searchParams.get("user") ?? this.user;
+      return ["text/plain", (await issue(user, this.room)).token];
     }
-    if (url === "/hermes.min.js") {
+    if (url.pathname === "/hermes.min.js") {
       return [
         "text/javascript",
         await readFile(new URL("../../dist/hermes.min.js", import.meta.url), "utf8"),
       ];
     }
-    return this.pages[url] ?? ["text/plain", ""];
+    return ["text/plain", ""];
   }
 }
 
