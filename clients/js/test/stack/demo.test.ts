@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import type { Browser, Page } from "playwright-core";
+import type { Browser, Locator, Page } from "playwright-core";
 
 import { launch, Site } from "./browser.ts";
 import { issue, newRoom, publish, until } from "./stack.ts";
@@ -30,7 +30,7 @@ async function demo(colorScheme: "light" | "dark" = "light") {
     ];
   }
   const { url } = await issue("alice", room);
-  site.pages["/demo.json"] = ["application/json", JSON.stringify({ url, room })];
+  site.pages["/demo.json"] = ["application/json", JSON.stringify({ url, room: "demo" })];
   site.pages["/messages"] = async (_url, body) => {
     const { data, to } = JSON.parse(body);
     await publish(room, data, to);
@@ -44,6 +44,12 @@ async function demo(colorScheme: "light" | "dark" = "light") {
   if (!alice || !bob) throw new Error("two users");
   for (const user of [alice, bob]) await user.getByText("Connected", { exact: true }).waitFor();
   return { page, alice, bob, errors };
+}
+
+/** A user writes to everybody. */
+async function say(user: Locator, text: string): Promise<void> {
+  await user.getByLabel("Message to everybody").fill(text);
+  await user.getByRole("button", { name: "Send" }).click();
 }
 
 /** What axe finds wrong. */
@@ -82,10 +88,6 @@ test("a user whose network is cut catches up, and what was written meanwhile goe
   const { alice, bob, errors } = await demo();
   await bob.getByRole("switch", { name: "Network of Bob" }).click();
   await bob.getByText("Not connected; trying again").waitFor();
-  const say = async (user: typeof alice, text: string) => {
-    await user.getByLabel("Message to everybody").fill(text);
-    await user.getByRole("button", { name: "Send" }).click();
-  };
   await say(bob, "from the tunnel");
   await bob.getByText("1 on the way").waitFor();
   for (const text of ["one", "two", "three"]) {
@@ -111,12 +113,24 @@ test("a user whose network is cut catches up, and what was written meanwhile goe
 for (const scheme of ["light", "dark"] as const) {
   test(`axe finds nothing wrong, ${scheme}`, async () => {
     const { page, alice, bob } = await demo(scheme);
+    const enqueue = async (type: string, text: string) => {
+      await page.getByLabel("Type").selectOption(type);
+      await page.getByLabel("Text", { exact: true }).fill(text);
+      await page.getByRole("button", { name: "Enqueue" }).click();
+      await alice.getByRole("listitem").getByText(text).waitFor();
+    };
+    await enqueue("backup.finished", "All 17 files are safe.");
+    await say(alice, "Thank you.");
+    await bob.getByRole("listitem").getByText("Thank you.").waitFor();
     await bob.getByRole("switch").click();
-    await page.getByRole("button", { name: "Enqueue" }).click();
-    await alice.locator(".toast").waitFor();
-    await alice
-      .locator(".toast")
-      .evaluate((toast) => Promise.all(toast.getAnimations().map(({ finished }) => finished)));
+    await say(bob, "I am in a tunnel.");
+    await bob.getByText("1 on the way").waitFor();
+    await enqueue("deploy.failed", "Two tests of the server fail.");
+    const toasts = alice.locator(".toasts");
+    await toasts.getByText("Two tests").waitFor();
+    await toasts.evaluate(({ children }) =>
+      Promise.all([...children].flatMap((toast) => toast.getAnimations().map(({ finished }) => finished))),
+    );
     assert.deepEqual(await violations(page), []);
     const { HERMES_SCREENSHOTS } = process.env;
     if (HERMES_SCREENSHOTS) await page.screenshot({ path: `${HERMES_SCREENSHOTS}/demo-${scheme}.png` });
