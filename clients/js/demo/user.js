@@ -97,6 +97,6 @@ function toast(toasts, text) {
   toast.className = "toast";
   toast.textContent = text;
   toasts.append(toast);
-  while (toasts.children.length > 3) toasts.firstChild.remove();
+  while (toasts.children.length > 2) toasts.firstChild.remove();
   setTimeout(() => toast.remove(), TOAST);
 }

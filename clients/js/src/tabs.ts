@@ -62,10 +62,10 @@ export class Tabs {
   /** Follows, or leads, until `signal` ends it. Fails where no connection can ever come about. */
   async run(signal: AbortSignal): Promise<void> {
     const { name, timing } = this.#options;
-    this.check();
     const checks = setInterval(() => this.check(), timing.pingEvery);
     try {
       while (!signal.aborted) {
+        this.check();
         const steal = this.#queue.signal.aborted;
         if (steal) this.#queue = new AbortController();
         const options = steal ? { steal } : { signal: AbortSignal.any([signal, this.#queue.signal]) };

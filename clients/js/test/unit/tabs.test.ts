@@ -19,6 +19,23 @@ async function tabs(hub: Server, count: number, options: Partial<HermesOptions> 
   return all as [ReturnType<typeof tab>, ReturnType<typeof tab>, ReturnType<typeof tab>];
 }
 
+/** A tab that leads and says that it is connected, but answers no request, and dies without a word. */
+function impostor(name: string, options: LockOptions = {}) {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const dead = navigator.locks.request(name, options, () => promise);
+  const channel = new BroadcastChannel(name);
+  const requests: unknown[] = [];
+  channel.onmessage = ({ data: { hello, request } }: MessageEvent) => {
+    if (hello) channel.postMessage({ welcome: { leader: "impostor", state: { status: "open" } } });
+    if (request) requests.push(request);
+  };
+  const die = () => {
+    channel.close();
+    resolve();
+  };
+  return { die, dead, requests };
+}
+
 const numbers = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => from + index);
 
@@ -149,25 +166,27 @@ test("what a tab sent through one that died is sent again through the next", {
 }, async () => {
   const hub = await server();
   const name = `hermes ${hub.url} ["demo","alice"]`;
-  // Says that it is connected, and dies without a word.
-  let die = () => {};
-  const dead = navigator.locks.request(name, () => new Promise<void>((resolve) => (die = resolve)));
-  const channel = new BroadcastChannel(name);
-  let requests = 0;
-  channel.onmessage = ({ data: { hello, request } }: MessageEvent) => {
-    if (hello) channel.postMessage({ welcome: { leader: "dead", state: { status: "open" } } });
-    if (request) requests += 1;
-  };
+  const { die, dead, requests } = impostor(name);
   const followers = [1, 2].map(() => tab(hub, { timing: { ackWithin: 60_000 } }));
   for (const { hermes } of followers) await until(() => status(hermes) === "open");
   const sent = followers.map(({ hermes }, index) => hermes.send(index));
-  await until(() => requests === 2);
-  channel.close();
+  await until(() => requests.length === 2);
   die();
   await dead;
   await Promise.all(sent);
   for (const { told } of followers) await until(() => told.length === 2);
   assert.deepEqual([hub.log.length, hub.tokens.length], [2, 1]);
+});
+
+test("a tab that lost the lead follows the new one at once", async () => {
+  const hub = await server();
+  const { hermes } = tab(hub, { timing: { firstDelay: 60_000, longestDelay: 60_000 } });
+  await opened(hub, hermes);
+  await hub.stop();
+  await until(() => status(hermes) === "waiting");
+  const { die } = impostor(`hermes ${hub.url} ["demo","alice"]`, { steal: true });
+  await until(() => status(hermes) === "open");
+  die();
 });
 
 test("the state is the same in every tab, until each is closed for itself", async () => {
