@@ -1,5 +1,5 @@
 /** Codes of failures that trying again later can mend. Whoever throws another one says so. */
-const RETRIED = new Set(["internal", "token_expired", "timeout", "lost", "unreachable"]);
+const RETRIED = new Set(["internal", "token_expired", "timeout", "lost", "unreachable", "token"]);
 
 /** How {@link HermesError} is made. */
 export interface HermesErrorOptions extends ErrorOptions {

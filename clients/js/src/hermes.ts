@@ -42,7 +42,7 @@ export class Hermes<Events extends object = AnyEvents> {
   constructor(options: HermesOptions) {
     this.#options = options;
     this.#timing = { ...TIMING, ...options.timing };
-    this.#tokens = new Tokens(options.token);
+    this.#tokens = new Tokens(options.token, this.#timing);
     this.#listeners.events = Object.create(null); // types come from the network: `toString` is one
     const shared = { timing: this.#timing, request: (request: Request) => this.#request(request) };
     this.#outbox = new Outbox({ ...shared, signal: this.#end.signal, connected: () => this.#connected() });
@@ -103,7 +103,7 @@ export class Hermes<Events extends object = AnyEvents> {
     const failed = (error: HermesError) => this.#setState({ status: "waiting", error });
     onWake(() => this.#woke(), { tick: this.#timing.tick, signal });
     try {
-      const identity = await this.#tokens.identify({ timing: this.#timing, signal, failed });
+      const identity = await this.#tokens.identify({ signal, failed });
       const name = `hermes ${this.#options.url} ${identity}`;
       const { storage, storageKey = name } = this.#options;
       this.#positions = storage && new Positions(storage, storageKey);

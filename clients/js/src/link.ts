@@ -17,8 +17,6 @@ export interface LinkOptions extends SocketOptions {
 export class Link {
   #options: LinkOptions;
   #socket: Socket | undefined;
-  /** The one that was replaced, while it is still read. */
-  #replaced: Socket | undefined;
   /** Ends the pause between two attempts. */
   #pause: AbortController | undefined;
   #isPausing = false;
@@ -26,7 +24,7 @@ export class Link {
   #failures = 0;
   /** Connections in a row that were lost soon after they were opened. */
   #shortLives = 0;
-  #stopped = false;
+  #end = new AbortController();
   #failed!: (error: unknown) => void;
 
   constructor(options: LinkOptions) {
@@ -69,7 +67,7 @@ export class Link {
 
   /** Opens a connection, instead of one that was `lost` or beside one that is to be replaced. */
   async #connect(lost?: HermesError): Promise<void> {
-    if (this.#pause || this.#stopped) return;
+    if (this.#pause || this.#end.signal.aborted) return;
     const { timing } = this.#options;
     const firstDelay = timing.firstDelay * 2 ** Math.min(this.#shortLives, 16);
     let reason = lost;
@@ -85,7 +83,7 @@ export class Link {
         this.#adopt(await again(attempt, { timing, signal: pause.signal, firstDelay, failed }));
         return;
       } catch (error) {
-        if (this.#stopped) return;
+        if (this.#end.signal.aborted) return;
         if (!pause.signal.aborted) return this.#failed(error);
         reason = undefined;
       }
@@ -96,13 +94,8 @@ export class Link {
     this.#isPausing = false;
     if (!this.#socket) this.#options.onState({ status: "connecting" });
     const token = await this.#options.tokens.next({ failures: this.#failures });
-    if (!this.#stopped) {
-      this.#failures += 1;
-      const socket = await Socket.open(token, this.#options);
-      if (!this.#stopped) return socket;
-      socket.close();
-    }
-    throw new HermesError("stopped", { retry: false });
+    this.#failures += 1;
+    return Socket.open(token, this.#options, this.#end.signal);
   }
 
   #wait(error: HermesError): void {
@@ -115,17 +108,16 @@ export class Link {
     this.#isPausing = false;
     this.#pause = undefined;
     this.#failures = 0;
-    this.#replaced = this.#socket;
-    this.#socket = socket;
     // A message whose members were read before the successor joined comes only on the old one.
-    const replaced = this.#replaced;
+    const replaced = this.#socket;
     if (replaced) setTimeout(() => replaced.close(), timing.overlap);
+    this.#socket = socket;
     const openedAt = performance.now();
     void socket.closed.then((why) => {
       if (this.#socket !== socket) return;
       this.#socket = undefined;
       this.#shortLives = performance.now() - openedAt < timing.longestDelay ? this.#shortLives + 1 : 0;
-      if (this.#stopped) return;
+      if (this.#end.signal.aborted) return;
       onState({ status: this.#pause && !this.#isPausing ? "connecting" : "waiting", error: why });
       void this.#connect(why);
     });
@@ -138,10 +130,8 @@ export class Link {
   }
 
   #stop(): void {
-    this.#stopped = true;
-    clearTimeout(this.#replaceTimer);
+    this.#end.abort();
     this.#pause?.abort();
-    this.#replaced?.close();
-    this.#socket?.close();
+    clearTimeout(this.#replaceTimer);
   }
 }

@@ -155,11 +155,10 @@ class Follower {
     try {
       while (this.stream.isBehind) await again(() => this.#ask(signal), { timing, signal });
       this.#asking = undefined;
-    } catch (error) {
+    } catch {
       if (signal.aborted) return;
-      this.#asking = undefined;
-      if ((error as HermesError).code !== "unknown_action") throw error;
       // There is no log: notifications are shown as they come.
+      this.#asking = undefined;
       this.#hasLog = false;
       this.#apply(this.stream.flush());
     }
@@ -173,7 +172,10 @@ class Follower {
       answer = (await this.#options.request(request)) as Recovered;
     } catch (error) {
       this.stream.due = true;
-      if ((error as HermesError).code !== "invalid_message" || !seen) throw error;
+      const { code, message } = error as HermesError;
+      if (code !== "invalid_message" || !seen) {
+        throw new HermesError(message, { code, retry: code !== "unknown_action" });
+      }
       // What was stored is no position: all that lies before now is as good as gone.
       answer = { epoch: null, head: 0, complete: false, more: false, messages: [] };
     }

@@ -36,9 +36,10 @@ export class Socket {
     webSocket.onerror = () => {}; // `close` follows; packages for Node.js want a listener
   }
 
-  /** Connects. A browser does not tell why a handshake failed. */
-  static open(token: string, options: SocketOptions): Promise<Socket> {
+  /** Connects; `signal` closes. A browser does not tell why a handshake failed. */
+  static open(token: string, options: SocketOptions, signal: AbortSignal): Promise<Socket> {
     return new Promise((resolve, reject) => {
+      signal.throwIfAborted();
       let webSocket: WebSocket;
       try {
         webSocket = new options.WebSocket(options.url, ["bearer", token]);
@@ -47,9 +48,12 @@ export class Socket {
         throw new HermesError((cause as Error).message, { code: "invalid_url", retry: false, cause });
       }
       const socket = new Socket(webSocket, options);
+      const close = () => socket.close();
+      signal.addEventListener("abort", close);
       const timer = setTimeout(() => socket.#end("no handshake in time"), options.timing.openWithin);
       socket.closed.then(({ message }) => {
         clearTimeout(timer);
+        signal.removeEventListener("abort", close);
         reject(new HermesError(`cannot connect: ${message}`, { code: "unreachable" }));
       });
       webSocket.onopen = () => {

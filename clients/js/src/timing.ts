@@ -7,7 +7,7 @@ export interface Timing {
   answerWithin: number;
   /** How long a message may wait for its `ack`: API Gateway gives up after 29 s. */
   ackWithin: number;
-  /** How long a handshake may take. */
+  /** How long a handshake may take, and before it the token. */
   openWithin: number;
   /** How long a notification that overtook another one waits for it, before that is asked for. */
   overtakenWithin: number;

@@ -22,16 +22,19 @@ export class Tokens {
   /** Of whom they are: the same for every tab of one user in one room. */
   identity: string | undefined;
   #source: TokenSource;
-  #first: { token: string; askedAt: number } | undefined;
+  #timing: Timing;
+  #first: { token: string; madeAt: number } | undefined;
 
-  constructor(source: TokenSource) {
+  constructor(source: TokenSource, timing: Timing) {
     this.#source = source;
+    this.#timing = timing;
   }
 
   /** Finds out of whom they are. */
-  async identify(options: { timing: Timing; signal: AbortSignal; failed: (error: HermesError) => void }) {
-    const askedAt = Date.now();
-    this.#first = { token: await again(() => this.#make({ failures: 0 }), options), askedAt };
+  async identify(options: { signal: AbortSignal; failed: (error: HermesError) => void }): Promise<string> {
+    const make = () => this.#make({ failures: 0 });
+    const token = await again(make, { ...options, timing: this.#timing });
+    this.#first = { token, madeAt: Date.now() };
     return this.identity as string;
   }
 
@@ -39,16 +42,11 @@ export class Tokens {
   async next(context: TokenContext): Promise<string> {
     const first = this.#first;
     this.#first = undefined;
-    return first && Date.now() - first.askedAt < FRESH ? first.token : this.#make(context);
+    return first && Date.now() - first.madeAt < FRESH ? first.token : this.#make(context);
   }
 
   async #make(context: TokenContext): Promise<string> {
-    let token: string;
-    try {
-      token = await this.#source(context);
-    } catch (thrown) {
-      throw HermesError.from(thrown, "token");
-    }
+    const token = await this.#ask(context);
     const identity = claims(token);
     this.identity ??= identity;
     if (this.identity !== identity) {
@@ -56,6 +54,21 @@ export class Tokens {
       throw new HermesError(message, { code: "identity", retry: false });
     }
     return token;
+  }
+
+  /** Whoever waits for a token that never comes would wait for ever. */
+  async #ask(context: TokenContext): Promise<string> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error("no token in time")), this.#timing.openWithin);
+    });
+    try {
+      return await Promise.race([this.#source(context), late]);
+    } catch (thrown) {
+      throw HermesError.from(thrown, "token");
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }
 

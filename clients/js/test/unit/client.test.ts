@@ -304,18 +304,19 @@ test("a token source that says never again ends it", async () => {
   await assert.rejects(hermes.send("later"), signedOut);
 });
 
-test("a token source that fails otherwise is asked again, a TypeError included", async () => {
+test("a token source that fails otherwise, or says nothing, is asked again", async () => {
   const hub = await server();
   let asked = 0;
   const source = () => {
     asked += 1;
     if (asked === 1) throw new TypeError("undefined is not a token");
     if (asked === 2) return "<html>Bad Gateway</html>";
+    if (asked === 3) return new Promise<never>(() => {});
     return token();
   };
-  const { hermes } = client(hub, { token: source });
+  const { hermes } = client(hub, { token: source, timing: { openWithin: 100 } });
   await opened(hub, hermes);
-  assert.equal(asked, 3);
+  assert.equal(asked, 4);
 });
 
 test("refused handshakes are counted for the token source, which may end it", async () => {
