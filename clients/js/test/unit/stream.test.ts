@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import type { Notification, Position, Recovered } from "../../src/frames.ts";
 import { Stream } from "../../src/stream.ts";
+import { generator } from "./random.ts";
 
 const at = (epoch: string, offset: number): Position => ({ epoch, offset });
 const message = (epoch: string, offset: number) => ({ epoch, offset }) as Notification;
@@ -169,13 +170,4 @@ function run(seed: number): void {
   while (stream.isBehind) ask();
   const every = Array.from({ length: published }, (_, index) => index + 1);
   assert.deepEqual(applied, every, `seed ${seed}`);
-}
-
-/** Numbers below a bound, the same for the same seed. */
-function generator(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
 }
