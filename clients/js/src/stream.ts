@@ -49,8 +49,7 @@ export class Stream {
 
   /** Begins behind `position`, unless it is known where to begin. Gives what is applied now. */
   begin({ epoch, offset }: Position): Notification[] {
-    const waiting = [...this.#waiting.values()].filter(([at]) => at.epoch === epoch);
-    this.place ??= { epoch, offset: Math.min(offset, ...waiting.map(([at]) => at.offset - 1)) };
+    this.#beginBefore({ epoch, offset: offset + 1 });
     this.isAtLeastAt({ epoch, offset });
     return this.#drain();
   }
@@ -72,7 +71,7 @@ export class Stream {
       return { applied: [], gone, helped: gone };
     }
     if (gone) this.place = { epoch, offset: head };
-    this.place ??= { epoch, offset: (messages[0]?.offset ?? head + 1) - 1 };
+    this.#beginBefore({ epoch, offset: messages[0]?.offset ?? head + 1 });
     const applied: Notification[] = [];
     for (const message of messages) {
       if (this.#isNext({ epoch, offset: message.offset as number })) applied.push(message);
@@ -91,6 +90,12 @@ export class Stream {
     this.place = this.#ahead = undefined;
     this.due = false;
     return waiting;
+  }
+
+  /** Where it is not known where to begin, that is before `position`, and before all that came already. */
+  #beginBefore({ epoch, offset }: Position): void {
+    const waiting = [...this.#waiting.values()].filter(([at]) => at.epoch === epoch);
+    this.place ??= { epoch, offset: Math.min(offset, ...waiting.map(([at]) => at.offset)) - 1 };
   }
 
   /** Applies what waits, as far as nothing is missing. */

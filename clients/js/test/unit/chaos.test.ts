@@ -17,6 +17,8 @@ for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
       client(hub, { tabs: true, timing: { pingEvery: 100, ackWithin: 100, answerWithin: 100 } });
     const last = tab(); // the one that stays
     await opened(hub, last.hermes);
+    hub.publish("the beginning");
+    await until(() => last.told.length === 1); // before the first answer nobody knows what was missed
     let tabs = [last];
     let sending = 0;
     const sent: Promise<unknown>[] = [];

@@ -43,6 +43,18 @@ test("what was published while connecting is applied first", () => {
   assert.equal(stream.isBehind, false);
 });
 
+test("what came on a connection that was lost before the first answer is kept", () => {
+  const stream = new Stream();
+  stream.question();
+  assert.deepEqual(take(stream, "e", 3), []);
+  // The next connection began later, and its answer with it.
+  stream.question();
+  assert.deepEqual(recovered(stream, answer("e", 8, [7, 8])), { applied: [3], gone: false, helped: true });
+  assert.equal(stream.isBehind, true);
+  assert.deepEqual(stream.question(), at("e", 3));
+  assert.deepEqual(recovered(stream, answer("e", 8, [4, 5, 6, 7, 8])).applied, [4, 5, 6, 7, 8]);
+});
+
 test("a notification that comes twice is applied once", () => {
   const stream = behind(4);
   assert.deepEqual(take(stream, "e", 5), [5]);
