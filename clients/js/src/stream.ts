@@ -79,7 +79,7 @@ export class Stream {
     this.isAtLeastAt({ epoch, offset: head });
     applied.push(...this.#drain());
     this.due = more;
-    const helped = before?.epoch !== this.place.epoch || before.offset !== this.place.offset;
+    const helped = before?.epoch !== this.place?.epoch || before?.offset !== this.place?.offset;
     return { applied, gone, helped };
   }
 
