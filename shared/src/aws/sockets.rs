@@ -209,9 +209,13 @@ impl Sockets for ApiGatewaySockets {
     }
 
     async fn close(&self, connection: &ConnectionId) -> Result<(), PortError> {
-        let client = self
-            .client
-            .get_or_init(|| Client::from_conf(self.config.clone()));
+        // Not in the shared configuration: there an endpoint of the environment would win.
+        let config = || {
+            Builder::from(&self.config)
+                .endpoint_url(&self.endpoint)
+                .build()
+        };
+        let client = self.client.get_or_init(|| Client::from_conf(config()));
         let close = client
             .delete_connection()
             .connection_id(connection.as_str());
