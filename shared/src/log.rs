@@ -345,19 +345,20 @@ impl<L: Log> History<L> {
         let mut full = false;
         let own = |entry: &&Entry| entry.position.epoch == seen.epoch;
         for entry in page.entries.iter().filter(own) {
-            if entry.position.offset != last.offset + 1 {
-                return Ok(Read::Torn);
-            }
-            if !recovered.push(entry) {
+            // What is behind a hole is asked for next time.
+            if entry.position.offset != last.offset + 1 || !recovered.push(entry) {
                 full = true;
                 break;
             }
             last = entry.position.clone();
         }
+        let goes_on = last.offset > seen.offset;
         (recovered.head, recovered.more) = match page.head {
             Some(head) if head.epoch != last.epoch => return Ok(Read::Gone),
+            _ if full && !goes_on => return Ok(Read::Torn),
             Some(head) if full => (Some(head), true),
-            // The page goes up to the head: it must be the last message.
+            // The page goes up to the head, which is the last message, or one that is not visible yet.
+            Some(head) if head.offset > last.offset && goes_on => (Some(head), true),
             Some(head) if head.offset > last.offset => return Ok(Read::Torn),
             Some(head) if head.offset < seen.offset => return Ok(Read::Torn),
             // Also where the messages were read after the commit of the last ones, and the head before it.
@@ -383,7 +384,7 @@ impl<L: Log> History<L> {
                 .saturating_sub(LEEWAY.as_millis() as u64),
         );
         let page = self.log.read_back(stream, None, now).await?;
-        let head = match &page.head {
+        let mut head = match &page.head {
             Some(head) => head.clone(),
             // The client needs a position to come back with: the stream begins here.
             None => self.begin(stream, now).await?,
@@ -402,8 +403,12 @@ impl<L: Log> History<L> {
                 if position.epoch == head.epoch && position.offset > head.offset {
                     continue; // committed after the head was read
                 }
+                if position.epoch == head.epoch && !saw_last {
+                    // Later ones are not visible yet. The client finds them behind this position.
+                    (head, begin) = (position.clone(), position.clone());
+                    saw_last = true;
+                }
                 let is_next = position.epoch == begin.epoch && position.offset == begin.offset;
-                saw_last |= is_next;
                 if !is_next && begin.offset > 0 && entry.appended_at >= since {
                     return Ok(Read::Torn);
                 }

@@ -215,8 +215,10 @@ async fn a_hole_is_told_and_never_passed_over() {
         complete: false,
     };
     world.history.log().lose(&stream(), 5);
+    let before_it = world.recover(Some(&at(&epoch, 2)), NOW, NOW).await;
+    assert_eq!((before_it.offsets, before_it.more), (vec![3, 4], true));
     assert_eq!(
-        world.recover(Some(&at(&epoch, 2)), NOW, NOW).await,
+        world.recover(Some(&at(&epoch, 4)), NOW, NOW).await,
         incomplete
     );
     assert_eq!(
@@ -433,12 +435,25 @@ async fn a_page_that_is_read_during_a_commit_loses_nothing() {
         let log = world.history.log();
         log.tear(torn);
         let behind = world.recover(Some(&at(&epoch, 3)), NOW, NOW).await;
-        assert_eq!(behind, everything(vec![4, 5], 5), "{torn:?}");
+        let rest = match torn {
+            Torn::Head => {
+                assert_eq!((behind.offsets, behind.more), (vec![4], true));
+                world.recover(Some(&at(&epoch, 4)), NOW, NOW).await
+            }
+            Torn::Message => {
+                assert_eq!(behind, everything(vec![4, 5], 5));
+                world.recover(Some(&at(&epoch, 5)), NOW, NOW).await
+            }
+        };
+        let left = if torn == Torn::Head { vec![5] } else { vec![] };
+        assert_eq!(rest, everything(left, 5), "{torn:?}");
+        log.tear(Torn::Head);
+        let nothing_yet = world.recover(Some(&at(&epoch, 4)), NOW, NOW).await;
+        assert_eq!(nothing_yet, everything(vec![5], 5), "it is read again");
         log.tear(torn);
         let since = world.recover(None, NOW, NOW).await;
-        // With the older head the last message is left to the push, or to the next time.
-        let head = if torn == Torn::Head { 5 } else { 4 };
-        assert_eq!(since, everything((1..=head).collect(), head), "{torn:?}");
+        // The last message is left to the push, or to the next time.
+        assert_eq!(since, everything(vec![1, 2, 3, 4], 4), "{torn:?}");
     }
 }
 
@@ -447,11 +462,12 @@ async fn a_last_message_that_stays_away_is_said_to_be_lost() {
     let world = World::new();
     let epoch = world.fill(5).await;
     world.history.log().lose(&stream(), 5);
-    for seen in [Some(at(&epoch, 3)), None] {
-        let answer = world.recover(seen.as_ref(), NOW, NOW).await;
-        assert!(!answer.complete, "{seen:?}");
-        assert_eq!(answer.head, Some(5));
+    for (seen, offsets) in [(Some(at(&epoch, 3)), vec![4]), (None, vec![1, 2, 3, 4])] {
+        let before_it = world.recover(seen.as_ref(), NOW, NOW).await;
+        assert_eq!((before_it.offsets, before_it.complete), (offsets, true));
     }
+    let answer = world.recover(Some(&at(&epoch, 4)), NOW, NOW).await;
+    assert_eq!((answer.head, answer.complete), (Some(5), false));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_apigatewaymanagement::Client;
+use aws_sdk_apigatewaymanagement::config::Builder;
 use aws_sdk_apigatewaymanagement::error::SdkError;
 use aws_smithy_http::label::{EncodingStrategy, fmt_string};
 use aws_smithy_types::body::SdkBody;
@@ -45,6 +46,7 @@ pub struct ApiGatewaySockets {
     /// The frame that was posted last: all members of a room get the same.
     frame: Mutex<Frame>,
     config: SdkConfig,
+    endpoint: String,
     /// For what is done rarely. Functions never do it, and so do not contain it.
     client: OnceLock<Client>,
 }
@@ -121,7 +123,8 @@ impl ApiGatewaySockets {
                 .unwrap_or_default(),
             attempt_timeout: attempt_timeout.unwrap_or(Duration::MAX),
             frame: Mutex::default(),
-            config: config.to_builder().endpoint_url(endpoint).build(),
+            config: config.clone(),
+            endpoint: endpoint.to_owned(),
             client: OnceLock::new(),
         })
     }
@@ -206,7 +209,13 @@ impl Sockets for ApiGatewaySockets {
     }
 
     async fn close(&self, connection: &ConnectionId) -> Result<(), PortError> {
-        let client = self.client.get_or_init(|| Client::new(&self.config));
+        // Not in the shared configuration: there an endpoint of the environment would win.
+        let config = || {
+            Builder::from(&self.config)
+                .endpoint_url(&self.endpoint)
+                .build()
+        };
+        let client = self.client.get_or_init(|| Client::from_conf(config()));
         let close = client
             .delete_connection()
             .connection_id(connection.as_str());

@@ -276,9 +276,11 @@ impl Log for Ports {
         after: &Position,
         now: Timestamp,
     ) -> Result<LogPage, PortError> {
-        self.world().tear_the_next_page(stream);
-        self.call("read", self.world().log.read(stream, after, now))
-            .await
+        self.call("read", async {
+            self.world().tear_the_next_page(stream);
+            self.world().log.read(stream, after, now).await
+        })
+        .await
     }
 
     async fn read_back(
@@ -287,9 +289,11 @@ impl Log for Ports {
         before: Option<&Position>,
         now: Timestamp,
     ) -> Result<LogPage, PortError> {
-        self.world().tear_the_next_page(stream);
-        self.call("read back", self.world().log.read_back(stream, before, now))
-            .await
+        self.call("read back", async {
+            self.world().tear_the_next_page(stream);
+            self.world().log.read_back(stream, before, now).await
+        })
+        .await
     }
 }
 

@@ -25,7 +25,7 @@ use super::variant::Variant;
 const BEGIN: Timestamp = Timestamp::EPOCH;
 
 /// For how long a Query may see a part of a transaction, and how often it does.
-const COMMIT_MAX: Duration = Duration::from_millis(100);
+const COMMIT_MAX: Duration = Duration::from_millis(50);
 const TORN_PER_THOUSAND: u32 = 300;
 
 /// How far the clocks of machines are apart, in milliseconds.
