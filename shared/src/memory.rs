@@ -393,8 +393,10 @@ impl Log for MemoryLog {
                 .collect();
             let ended = rows.len() < LOG_PAGE;
             let head = if ended { stream.head(now) } else { None };
+            let last = rows.last().map(|(_, (entry, _))| entry.position.clone());
             let live = rows.into_iter().filter(|(_, (_, until))| *until > now);
             LogPage {
+                last,
                 entries: live.map(|(_, (entry, _))| entry.clone()).collect(),
                 head,
                 ended,
@@ -424,8 +426,10 @@ impl Log for MemoryLog {
             } else {
                 None
             };
+            let last = rows.last().map(|(_, (entry, _))| entry.position.clone());
             let live = rows.into_iter().filter(|(_, (_, until))| *until > now);
             LogPage {
+                last,
                 entries: live.map(|(_, (entry, _))| entry.clone()).collect(),
                 head,
                 ended,
@@ -557,9 +561,15 @@ impl Sockets for MemorySockets {
 #[derive(Debug, Default)]
 pub struct MemoryQueue {
     bodies: Mutex<Vec<String>>,
+    room_for: Mutex<Option<usize>>,
 }
 
 impl MemoryQueue {
+    /// It takes so many more messages, and then fails.
+    pub fn fail_after(&self, messages: usize) {
+        *self.room_for.lock().unwrap() = Some(messages);
+    }
+
     /// What was enqueued, in order.
     pub fn bodies(&self) -> Vec<String> {
         self.bodies.lock().unwrap().clone()
@@ -568,6 +578,11 @@ impl MemoryQueue {
 
 impl MessageQueue for MemoryQueue {
     async fn enqueue(&self, body: &str, _: &Sequence) -> Result<(), PortError> {
+        if let Some(room) = self.room_for.lock().unwrap().as_mut() {
+            *room = room.checked_sub(1).ok_or_else(|| {
+                PortError::new("enqueueing the message", "the queue is not reachable")
+            })?;
+        }
         self.bodies.lock().unwrap().push(body.to_owned());
         Ok(())
     }
