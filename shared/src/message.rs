@@ -355,8 +355,9 @@ mod tests {
 
     #[test]
     fn a_backend_posts_to_the_room_of_the_path() {
-        let posted =
-            |text| Message::from_backend(text, &"r".parse().unwrap(), Timestamp::from_millis(SENT_AT));
+        let posted = |text| {
+            Message::from_backend(text, &"r".parse().unwrap(), Timestamp::from_millis(SENT_AT))
+        };
         let message = posted(r#"{"room_id":"r","data":[1, 2],"id":"m","to":"bob"}"#).unwrap();
         insta::assert_snapshot!(message.to_notification().unwrap(), @r#"{"user_id":"system","data":[1, 2],"room_id":"r","id":"m","sent_at":"2026-11-21T22:26:40.007Z","to":"bob"}"#);
         assert_eq!(posted(r#"{"data":1}"#).unwrap().id.as_str().len(), 36);

@@ -79,7 +79,9 @@ pub(crate) fn read(text: &str, room: &RoomId, sent_at: Timestamp) -> Result<Mess
     }
     match (&event.data, &event.data_base64) {
         (Some(_), Some(_)) => {
-            return Err(invalid("`data` and `data_base64` exclude each other".to_owned()));
+            return Err(invalid(
+                "`data` and `data_base64` exclude each other".to_owned(),
+            ));
         }
         (None, Some(bytes)) if STANDARD.decode(bytes).is_err() => {
             return Err(invalid("`data_base64` must be base64".to_owned()));
@@ -88,7 +90,10 @@ pub(crate) fn read(text: &str, room: &RoomId, sent_at: Timestamp) -> Result<Mess
     }
     let rule = |name: &str, rule: InvalidId| invalid(format!("`{name}` {rule}"));
     Ok(Message {
-        sender: event.source.parse().map_err(|error| rule("source", error))?,
+        sender: event
+            .source
+            .parse()
+            .map_err(|error| rule("source", error))?,
         room: room.clone(),
         data,
         id: event.id.parse().map_err(|error| rule("id", error))?,
@@ -117,7 +122,10 @@ pub(crate) fn from_headers(
             .ok()
             .and_then(|text| percent_decode_str(text).decode_utf8().ok())
             .ok_or_else(|| {
-                Problem::invalid(name.as_str(), "must be percent-encoded UTF-8 (CloudEvents, HTTP binding)")
+                Problem::invalid(
+                    name.as_str(),
+                    "must be percent-encoded UTF-8 (CloudEvents, HTTP binding)",
+                )
             })?;
         event.insert(attribute.to_owned(), Value::String(text.into_owned()));
     }

@@ -96,9 +96,9 @@ pub(crate) async fn history<P: Ports>(
             .entries
             .iter()
             .map(|entry| entry.to_frame(stream.kind()));
-        messages.extend(frames.map(|frame| {
-            RawValue::from_string(frame).expect("a notification is JSON")
-        }));
+        messages.extend(
+            frames.map(|frame| RawValue::from_string(frame).expect("a notification is JSON")),
+        );
         if !more || !messages.is_empty() {
             break;
         }

@@ -31,8 +31,7 @@ async fn main() -> Result<(), Error> {
     let config = sdk_config(&environment)?;
     let signer = TokenSigner::new(&jwt_secret(&config, &environment).await?);
     let passcode = secret(&config, &environment, "PASSCODE").await?;
-    let credentials =
-        DynamoCredentials::new(&config, environment.required("CREDENTIALS_TABLE")?);
+    let credentials = DynamoCredentials::new(&config, environment.required("CREDENTIALS_TABLE")?);
     let api = Api::<Aws> {
         queue: SqsQueue::new(&config, environment.required("MESSAGE_QUEUE_URL")?),
         log: history(&config, &environment)?.map(History::into_log),

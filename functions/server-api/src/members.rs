@@ -102,7 +102,10 @@ pub(crate) async fn members<P: Ports>(
 ) -> Result<Json<Members>, Problem> {
     let limit = asked.limit.unwrap_or(LIMIT);
     if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(Problem::invalid("limit", format!("must be 1 to {LIMIT_MAX}")));
+        return Err(Problem::invalid(
+            "limit",
+            format!("must be 1 to {LIMIT_MAX}"),
+        ));
     }
     let only = asked.user.as_ref();
     let partitions: Vec<Partition> = api.sharding.partitions(&room).collect();

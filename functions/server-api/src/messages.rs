@@ -74,8 +74,8 @@ pub(crate) async fn publish<P: Ports>(
     let mut ids = Vec::with_capacity(messages.len());
     // One after another, so that a FIFO queue keeps their order.
     for (body, message) in &messages {
-        let enqueue = api.queue.enqueue(body, &message.sequence());
-        let enqueued = timeout_at(deadline, enqueue)
+        let sequence = message.sequence();
+        let enqueued = timeout_at(deadline, api.queue.enqueue(body, &sequence))
             .await
             .unwrap_or_else(|late| Err(PortError::new("enqueueing the messages in time", late)));
         if let Err(error) = enqueued {
@@ -107,9 +107,10 @@ fn read(
     match media_type.to_ascii_lowercase().as_str() {
         "application/cloudevents+json" => one(text(body)?, event),
         "application/cloudevents-batch+json" => many(text(body)?, event),
-        _ if headers.contains_key("ce-specversion") => {
-            one(&cloud_event::from_headers(headers, media_type, body)?, event)
-        }
+        _ if headers.contains_key("ce-specversion") => one(
+            &cloud_event::from_headers(headers, media_type, body)?,
+            event,
+        ),
         "application/json" => {
             let text = text(body)?;
             if text.trim_start().starts_with('[') {
@@ -156,7 +157,10 @@ fn many(
     if !(1..=BATCH_MAX).contains(&elements.len()) {
         return Err(Problem::new(
             Code::InvalidRequest,
-            format!("a batch has 1 to {BATCH_MAX} messages, this one {}", elements.len()),
+            format!(
+                "a batch has 1 to {BATCH_MAX} messages, this one {}",
+                elements.len()
+            ),
         ));
     }
     let (mut messages, mut faults) = (Vec::new(), Vec::new());
@@ -173,10 +177,7 @@ fn many(
     }
 }
 
-fn queued(
-    text: &str,
-    read: impl Fn(&str) -> Result<Message, Refusal>,
-) -> Result<Queued, Refusal> {
+fn queued(text: &str, read: impl Fn(&str) -> Result<Message, Refusal>) -> Result<Queued, Refusal> {
     let message = read(text)?;
     // What could not be delivered is refused here, where the backend still learns of it.
     message.to_notification()?;

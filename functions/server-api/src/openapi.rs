@@ -2,14 +2,18 @@
 //! functions beside them do.
 #![expect(dead_code, reason = "describes requests and answers")]
 
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
 use serde_json::Value;
-use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
-use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
+use utoipa::openapi::{ArrayBuilder, OpenApi as Document, Ref, RefOr, Schema};
+use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, PartialSchema, ToSchema};
 
+use crate::messages::BATCH_MAX;
 use crate::problem::Problem;
-use crate::{cloud_event, history, members, messages, tokens};
+use crate::{history, members, messages, tokens};
 
 /// The document that `docs/openapi.json` holds.
 pub fn document() -> Document {
@@ -62,7 +66,11 @@ pub(crate) struct RoomPath {
     /// The room: as it is, or `=` and its base64url. The second form is for ids with other characters than
     /// letters, digits and `-_.~:@=`, because API Gateway decodes a path before Hermes sees it; and for those that
     /// begin with a dot or `=`. A backend may write all ids so
-    #[param(max_length = 343, pattern = "^([A-Za-z0-9_~:@-][A-Za-z0-9._~:@=-]*|=[A-Za-z0-9_-]+)$", example = "demo")]
+    #[param(
+        max_length = 343,
+        pattern = "^([A-Za-z0-9_~:@-][A-Za-z0-9._~:@=-]*|=[A-Za-z0-9_-]+)$",
+        example = "demo"
+    )]
     room: String,
 }
 
@@ -70,7 +78,11 @@ pub(crate) struct RoomPath {
 #[into_params(parameter_in = Path)]
 pub(crate) struct UserPath {
     /// The user, written like the room
-    #[param(max_length = 343, pattern = "^([A-Za-z0-9_~:@-][A-Za-z0-9._~:@=-]*|=[A-Za-z0-9_-]+)$", example = "alice")]
+    #[param(
+        max_length = 343,
+        pattern = "^([A-Za-z0-9_~:@-][A-Za-z0-9._~:@=-]*|=[A-Za-z0-9_-]+)$",
+        example = "alice"
+    )]
     user: String,
 }
 
@@ -78,7 +90,11 @@ pub(crate) struct UserPath {
 #[into_params(parameter_in = Path)]
 pub(crate) struct ConnectionPath {
     /// The connection, written like the room
-    #[param(max_length = 172, pattern = "^([A-Za-z0-9_~:@-][A-Za-z0-9._~:@=-]*|=[A-Za-z0-9_-]+)$", example = "Zk3fGd2HliACE0w=")]
+    #[param(
+        max_length = 172,
+        pattern = "^([A-Za-z0-9_~:@-][A-Za-z0-9._~:@=-]*|=[A-Za-z0-9_-]+)$",
+        example = "Zk3fGd2HliACE0w="
+    )]
     connection: String,
 }
 
@@ -89,7 +105,7 @@ pub(crate) enum MessageBody {
     /// One message.
     One(Posted),
     /// Several, which are enqueued in this order, all or, where one is wrong, none.
-    Batch(#[schema(min_items = 1, max_items = 100)] Vec<Posted>),
+    Batch(PostedBatch),
 }
 
 /// A message to a room.
@@ -100,7 +116,12 @@ pub(crate) struct Posted {
     data: Value,
     /// Names the message among those of its sender in the room, so that it may be sent again; made by
     /// Hermes where it is missing.
-    #[schema(required = false, min_length = 1, max_length = 128, pattern = "^[ -~]+$")]
+    #[schema(
+        required = false,
+        min_length = 1,
+        max_length = 128,
+        pattern = "^[ -~]+$"
+    )]
     id: String,
     /// Who sends it, as clients see it.
     #[schema(required = false, min_length = 1, max_length = 256, default = "system")]
@@ -132,11 +153,34 @@ pub(crate) struct CloudEventBody {
     data: Value,
 }
 
-/// At most 100 events.
-#[derive(ToSchema)]
-pub(crate) struct CloudEventBatch(
-    #[schema(min_items = 1, max_items = 100)] Vec<CloudEventBody>,
-);
+/// A name without parameters, for which `utoipa` looks no further.
+pub(crate) type PostedBatch = Batch<Posted>;
+/// The same.
+pub(crate) type CloudEventBatch = Batch<CloudEventBody>;
+
+/// 1 to [`BATCH_MAX`] of them.
+pub(crate) struct Batch<T>(PhantomData<T>);
+
+impl<T: ToSchema> PartialSchema for Batch<T> {
+    fn schema() -> RefOr<Schema> {
+        ArrayBuilder::new()
+            .items(Ref::from_schema_name(T::name()))
+            .min_items(Some(1))
+            .max_items(Some(BATCH_MAX))
+            .into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for Batch<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}Batch", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
+}
 
 /// A message as members receive it.
 #[derive(ToSchema)]

@@ -17,7 +17,7 @@ const KINDS: &str = "https://github.com/hermes-notifications/hermes/blob/main/do
 /// The kind of a problem, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Code {
+pub(crate) enum Code {
     /// The body is no JSON.
     InvalidJson,
     /// A message is wrong: `errors` names each.
@@ -72,20 +72,19 @@ impl Code {
 
 /// What is wrong with one message of the body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// Where it stands: a JSON pointer (RFC 6901) into the body, as a URI fragment.
     #[schema(example = "#/3")]
-    pub pointer: String,
+    pub(crate) pointer: String,
     /// What is wrong, for people.
-    pub detail: String,
+    pub(crate) detail: String,
 }
 
 /// Problem details (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The kind of the problem, as a URI.
     #[serde(rename = "type")]
-    #[schema(format = Uri)]
     kind: String,
     /// The kind of the problem, for people.
     title: &'static str,
@@ -108,7 +107,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem of the kind `code` that says `detail`.
-    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
             kind: format!("{KINDS}{}", code.title().to_lowercase().replace(' ', "-")),
             title: code.title(),
@@ -121,12 +120,12 @@ impl Problem {
     }
 
     /// A parameter or a field is missing or wrong.
-    pub fn invalid(name: &str, rule: impl std::fmt::Display) -> Self {
+    pub(crate) fn invalid(name: &str, rule: impl std::fmt::Display) -> Self {
         Self::new(Code::InvalidRequest, format!("`{name}` {rule}"))
     }
 
     /// These messages are wrong; there is at least one.
-    pub fn of_messages(faults: Vec<(Fault, ErrorCode)>) -> Self {
+    pub(crate) fn of_messages(faults: Vec<(Fault, ErrorCode)>) -> Self {
         let is_large = |(_, code): &(Fault, ErrorCode)| *code == ErrorCode::PayloadTooLarge;
         let code = if faults.iter().all(is_large) {
             Code::PayloadTooLarge
@@ -142,7 +141,7 @@ impl Problem {
 
     /// These messages were enqueued before.
     #[must_use]
-    pub fn after(self, accepted: Vec<String>) -> Self {
+    pub(crate) fn after(self, accepted: Vec<String>) -> Self {
         Self { accepted, ..self }
     }
 }
@@ -179,14 +178,23 @@ impl From<Refusal> for Problem {
 impl From<PortError> for Problem {
     fn from(error: PortError) -> Self {
         error!(error = error_chain(&error), "a request failed");
-        Self::new(Code::Unavailable, "the request failed and may be sent again")
+        Self::new(
+            Code::Unavailable,
+            "the request failed and may be sent again",
+        )
     }
 }
 
 impl From<IssueError> for Problem {
     fn from(error: IssueError) -> Self {
-        error!(error = error_chain(&error), "could not issue or revoke a token");
-        Self::new(Code::Unavailable, "the request failed and may be sent again")
+        error!(
+            error = error_chain(&error),
+            "could not issue or revoke a token"
+        );
+        Self::new(
+            Code::Unavailable,
+            "the request failed and may be sent again",
+        )
     }
 }
 

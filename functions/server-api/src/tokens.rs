@@ -164,7 +164,15 @@ pub(crate) async fn revoke<P: Ports>(
         let partitions: Vec<_> = api.sharding.partitions(&room).collect();
         let reason = how.reason.unwrap_or_default();
         let (connections, sockets) = (&api.connections, &api.sockets);
-        close_all(connections, sockets, &SystemClock, &user, &partitions, reason.as_str()).await?
+        close_all(
+            connections,
+            sockets,
+            &SystemClock,
+            &user,
+            &partitions,
+            reason.as_str(),
+        )
+        .await?
     } else {
         Closed::default()
     };
