@@ -30,7 +30,7 @@ async fn main() -> Result<(), Error> {
     telemetry::init(&environment)?;
     let config = sdk_config(&environment)?;
     let signer = TokenSigner::new(&jwt_secret(&config, &environment).await?);
-    let passcode = secret(&config, &environment, "PASSCODE").await?;
+    let passcode = secret(&config, &environment, "PASSCODE_SECRET").await?;
     let credentials = DynamoCredentials::new(&config, environment.required("CREDENTIALS_TABLE")?);
     let api = Api::<Aws> {
         queue: SqsQueue::new(&config, environment.required("MESSAGE_QUEUE_URL")?),

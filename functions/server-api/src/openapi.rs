@@ -37,6 +37,7 @@ pub fn document() -> Document {
         tokens::issue,
         tokens::revoke
     ),
+    components(schemas(Problem, Gateway)),
     security(("sigv4" = [])),
     modifiers(&SignatureVersion4)
 )]
@@ -220,28 +221,28 @@ pub(crate) struct Gateway {
 pub(crate) enum Refused {
     /// The request is wrong
     #[response(status = 400, content_type = "application/problem+json")]
-    Invalid(#[to_schema] Problem),
+    Invalid(Problem),
     /// API Gateway refuses the signature or IAM the caller
     #[response(status = 403)]
-    Forbidden(#[to_schema] Gateway),
+    Forbidden(Gateway),
     /// There is no such path, member or history: `code` says which
     #[response(status = 404, content_type = "application/problem+json")]
-    NotFound(#[to_schema] Problem),
+    NotFound(Problem),
     /// API Gateway throttles
     #[response(status = 429)]
-    Throttled(#[to_schema] Gateway),
+    Throttled(Gateway),
     /// A service behind Hermes failed: send the request again, with the same ids. `accepted` has the ids of the
     /// messages that were enqueued
     #[response(status = 503, content_type = "application/problem+json")]
-    Unavailable(#[to_schema] Problem),
+    Unavailable(Problem),
 }
 
 #[derive(IntoResponses)]
 pub(crate) enum BodyRefused {
     /// The body, or a notification, is too large
     #[response(status = 413, content_type = "application/problem+json")]
-    TooLarge(#[to_schema] Problem),
+    TooLarge(Problem),
     /// The body's `Content-Type` is none that the operation reads
     #[response(status = 415, content_type = "application/problem+json")]
-    MediaType(#[to_schema] Problem),
+    MediaType(Problem),
 }
