@@ -51,7 +51,10 @@ async fn what_a_backend_posts_reaches_the_room_and_its_history_once() {
     );
     let frame = alice.notification().await;
     assert_eq!(frame.json["data"], message["data"]);
-    assert_eq!((&frame.json["id"], &frame.json["user_id"]), (&json!("backup-17"), &json!("system")));
+    assert_eq!(
+        (&frame.json["id"], &frame.json["user_id"]),
+        (&json!("backup-17"), &json!("system"))
+    );
 
     // The answer was lost: the backend sends the same again, then a CloudEvent.
     assert_eq!(backend.post(&path, &message).await.status, 202);
@@ -62,7 +65,9 @@ async fn what_a_backend_posts_reaches_the_room_and_its_history_once() {
         ("ce-source", "/billing"),
         ("ce-type", "invoice.paid"),
     ];
-    let answer = backend.send("POST", &path, &headers, r#"{"total": 7.50}"#).await;
+    let answer = backend
+        .send("POST", &path, &headers, r#"{"total": 7.50}"#)
+        .await;
     assert_eq!((answer.status, answer.json), (202, json!({"ids": ["e-1"]})));
     let messages = history(&backend, &room, 2).await;
     let ids: Vec<_> = messages.iter().map(|message| &message["id"]).collect();
@@ -84,7 +89,10 @@ async fn an_id_with_any_character_reaches_its_room() {
     let answer = backend.post(&path, &json!({"data": "found"})).await;
     assert_eq!(answer.status, 202, "{answer:?}");
     let frame = alice.notification().await;
-    assert_eq!((frame.data(), &frame.json["room_id"]), (&json!("found"), &json!(name)));
+    assert_eq!(
+        (frame.data(), &frame.json["room_id"]),
+        (&json!("found"), &json!(name))
+    );
 }
 
 #[tokio::test]
@@ -99,18 +107,27 @@ async fn members_are_seen_told_and_closed() {
     let [first, second] = answer.json["members"].as_array().unwrap().as_slice() else {
         panic!("two members: {answer:?}");
     };
-    assert_eq!((&first["user_id"], &second["user_id"]), (&json!("alice"), &json!("bob")));
+    assert_eq!(
+        (&first["user_id"], &second["user_id"]),
+        (&json!("alice"), &json!("bob"))
+    );
 
     let connection = in_path(first["connection_id"].as_str().unwrap());
     let close = format!("{path}/{connection}?user=alice&reason=maintenance");
     let answer = backend.ask("DELETE", &close).await;
     assert_eq!(answer.status, 204, "{answer:?}");
     let told = alice.answer().await;
-    assert_eq!(told, json!({"system": "closing", "data": {"reason": "maintenance"}}));
+    assert_eq!(
+        told,
+        json!({"system": "closing", "data": {"reason": "maintenance"}})
+    );
     alice.closed().await;
     room.until_members_are(1).await;
     let answer = backend.ask("DELETE", &close).await;
-    assert_eq!((answer.status, &answer.json["code"]), (404, &json!("unknown_member")));
+    assert_eq!(
+        (answer.status, &answer.json["code"]),
+        (404, &json!("unknown_member"))
+    );
     assert_eq!(answer.media_type, "application/problem+json");
     bob.ping().await;
 }
@@ -130,10 +147,16 @@ async fn a_token_is_issued_and_revoked() {
     let revoke = format!("/tokens/alice/{}?close=true&reason=banned", room.id);
     let answer = backend.ask("DELETE", &revoke).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(answer.json, json!({"revoked": true, "closed": 1, "failed": 0}));
+    assert_eq!(
+        answer.json,
+        json!({"revoked": true, "closed": 1, "failed": 0})
+    );
     assert_eq!(alice.answer().await["data"]["reason"], "banned");
     alice.closed().await;
-    assert_eq!(stack.connect(TokenPlace::Subprotocol, token).await.err(), Some(403));
+    assert_eq!(
+        stack.connect(TokenPlace::Subprotocol, token).await.err(),
+        Some(403)
+    );
 }
 
 #[tokio::test]
@@ -148,7 +171,11 @@ async fn every_error_is_a_problem() {
         ("POST", "/tokens", 415, "unsupported_media_type"),
     ] {
         let answer = backend.ask(method, path).await;
-        assert_eq!((answer.status, answer.media_type.as_str()), (status, "application/problem+json"), "{method} {path}");
+        assert_eq!(
+            (answer.status, answer.media_type.as_str()),
+            (status, "application/problem+json"),
+            "{method} {path}"
+        );
         assert_eq!(answer.json["code"], code, "{method} {path}");
     }
 }
@@ -173,7 +200,10 @@ async fn only_who_iam_allows_may_call_and_only_what_it_allows() {
 
     // A role that may publish to one room.
     let api = stack.output("ServerApiUrl").rsplit('/').next().unwrap();
-    let allowed = format!("arn:aws:execute-api:us-east-1:*:{api}/*/POST/rooms/{}/messages", mine.id);
+    let allowed = format!(
+        "arn:aws:execute-api:us-east-1:*:{api}/*/POST/rooms/{}/messages",
+        mine.id
+    );
     let template = json!({
         "Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": {
             "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [{
@@ -193,7 +223,9 @@ async fn only_who_iam_allows_may_call_and_only_what_it_allows() {
     for answer in [
         backend.post(&path(&other), &message).await,
         backend.ask("GET", &path(&mine)).await,
-        backend.post("/tokens", &json!({"user_id": "a", "room_id": mine.id})).await,
+        backend
+            .post("/tokens", &json!({"user_id": "a", "room_id": mine.id}))
+            .await,
     ] {
         assert_eq!(answer.status, 403, "{answer:?}");
     }
@@ -223,5 +255,9 @@ async fn fuzzed_against_its_document_it_never_fails() {
         .expect("it ends")
         .expect("schemathesis: `cargo xtask test` installs it");
     let said = String::from_utf8_lossy(&ended.stdout);
-    assert!(ended.status.success(), "{said}\n{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(
+        ended.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
 }
