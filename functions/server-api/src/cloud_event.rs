@@ -1,4 +1,4 @@
-//! `CloudEvents` 1.0 as messages: <https://github.com/cloudevents/spec/tree/v1.0.2>.
+//! CloudEvents 1.0 as messages: <https://github.com/cloudevents/spec/tree/v1.0.2>.
 //!
 //! The message's data is the whole event in its JSON format, so that clients find its `type` where they
 //! look for one. Events are unique by source and id, as messages are by sender and id: the one is the other.
@@ -21,21 +21,21 @@ use crate::problem::{Code, Problem};
 /// What the attributes are called as headers.
 const PREFIX: &str = "ce-";
 
-/// The headers of a binary `CloudEvent`.
+/// The headers of a binary CloudEvent.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "describes the headers to the OpenAPI document")]
 pub(crate) struct Headers {
-    /// `1.0`, where the request is a `CloudEvent` in binary mode: then the body is its data
+    /// `1.0`, where the request is a CloudEvent in binary mode: then the body is its data
     #[param(rename = "ce-specversion", inline, pattern = "^1\\.0$")]
     specversion: Option<String>,
-    /// Of a `CloudEvent` in binary mode: the message's id
+    /// Of a CloudEvent in binary mode: the message's id
     #[param(rename = "ce-id", max_length = 128)]
     id: Option<String>,
-    /// Of a `CloudEvent` in binary mode: the message's sender
+    /// Of a CloudEvent in binary mode: the message's sender
     #[param(rename = "ce-source", max_length = 256)]
     source: Option<String>,
-    /// Of a `CloudEvent` in binary mode
+    /// Of a CloudEvent in binary mode
     #[param(rename = "ce-type")]
     kind: Option<String>,
 }

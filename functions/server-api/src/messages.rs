@@ -42,7 +42,7 @@ pub(crate) struct Accepted {
 /// enqueued. Where there is no answer, or 503, send the same messages with the same ids again: a message is
 /// delivered once for each sender and id, while history is kept.
 ///
-/// A `CloudEvent` (1.0; structured, batched or binary) becomes a message whose `data` is the event in its
+/// A CloudEvent (1.0; structured, batched or binary) becomes a message whose `data` is the event in its
 /// JSON format. Its `source` is the sender and its `id` the message's, so that the same rule says what is
 /// a repetition; an extension attribute `to` names the one user who receives it.
 #[utoipa::path(

@@ -132,7 +132,7 @@ pub(crate) struct Posted {
     to: String,
 }
 
-/// A `CloudEvent` 1.0 in its JSON format; other attributes pass as they are.
+/// A CloudEvent 1.0 in its JSON format; other attributes pass as they are.
 #[derive(ToSchema)]
 pub(crate) struct CloudEventBody {
     #[schema(pattern = "^1\\.0$")]

@@ -1,4 +1,4 @@
-//! `CloudEvents` 1.0: structured, batched, binary.
+//! CloudEvents 1.0: structured, batched, binary.
 
 use axum::http::Request;
 use serde_json::json;
