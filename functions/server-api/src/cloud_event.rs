@@ -27,13 +27,13 @@ const PREFIX: &str = "ce-";
 #[expect(dead_code, reason = "describes the headers to the OpenAPI document")]
 pub(crate) struct Headers {
     /// `1.0`, where the request is a CloudEvent in binary mode: then the body is its data
-    #[param(rename = "ce-specversion", inline, pattern = "^1\\.0$")]
+    #[param(rename = "ce-specversion")]
     specversion: Option<String>,
     /// Of a CloudEvent in binary mode: the message's id
-    #[param(rename = "ce-id", max_length = 128)]
+    #[param(rename = "ce-id")]
     id: Option<String>,
     /// Of a CloudEvent in binary mode: the message's sender
-    #[param(rename = "ce-source", max_length = 256)]
+    #[param(rename = "ce-source")]
     source: Option<String>,
     /// Of a CloudEvent in binary mode
     #[param(rename = "ce-type")]
