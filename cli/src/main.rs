@@ -59,6 +59,7 @@ enum Command {
     Dlq(commands::dlq::Dlq),
     Listen(commands::listen::Listen),
     Publish(commands::publish::Publish),
+    Cost(commands::cost::Cost),
     Completions(commands::completions::Completions),
 }
 
@@ -79,6 +80,7 @@ async fn main() -> ExitCode {
         Command::Dlq(Dlq::Purge(command)) => command.run(&settings).await,
         Command::Listen(command) => command.run(&settings).await,
         Command::Publish(command) => command.run(&settings).await,
+        Command::Cost(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
     result.unwrap_or_else(|failure| {

@@ -225,7 +225,10 @@ impl Settings {
     /// The sockets that API Gateway holds.
     pub(crate) async fn sockets(&self) -> Result<ApiGatewaySockets, Failure> {
         let endpoint = self.required(Setting::ConnectionsEndpoint).await?;
-        Ok(ApiGatewaySockets::new(self.sdk().await?, &endpoint))
+        ApiGatewaySockets::new(self.sdk().await?, &endpoint).map_err(|error| {
+            let variable = Setting::ConnectionsEndpoint.variable();
+            Failure::usage(format!("{variable} is wrong: {error}"))
+        })
     }
 
     /// Verifies tokens as the authorizer does.

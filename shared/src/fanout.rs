@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -29,9 +29,15 @@ pub const OPENING_GRACE: Duration = Duration::from_secs(60);
 /// of a second, and about 150 kB of memory. A larger room is delivered by several.
 pub const MEMBERS_PER_JOB: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
 
+/// How long one connection is tried, with all retries: the room's next message waits for the slowest. Who
+/// cannot be reached in this time recovers from the log.
+const POST_MAX: Duration = Duration::from_secs(3);
+
+/// How many jobs are enqueued at the same time.
+const ENQUEUEING: usize = 16;
+
 /// How a failed post is tried again: throttling and server errors pass, most within a second. Four
-/// more attempts in about 1.5 s, within the time that the invocation has left. Who cannot be reached
-/// then recovers from the log.
+/// more attempts in about 1.5 s, within [`POST_MAX`] and the time that the invocation has left.
 fn backoff() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(50))
@@ -131,19 +137,18 @@ impl<C: Connections, S: Sockets, J: DeliveryJobs, K: Clock> Fanout<C, S, J, K> {
             sent_at_ms: message.sent_at.as_millis(),
             frame: frame.to_owned(),
         };
-        let own = match &message.to {
-            Some(user) => self.sharding.partition_of(&message.room, user),
-            None => {
-                let mut partitions = self.sharding.partitions(&message.room);
-                let own = partitions
-                    .next()
-                    .unwrap_or_else(|| message.room.clone().into());
-                for other in partitions {
-                    self.jobs.enqueue(&job(other)).await?;
-                }
-                own
-            }
+        let mut partitions = match &message.to {
+            Some(user) => self.sharding.partitions_of(&message.room, user),
+            None => self.sharding.partitions(&message.room).collect(),
         };
+        let own = partitions.remove(0);
+        let others = stream::iter(partitions)
+            .map(async |other| self.jobs.enqueue(&job(other)).await)
+            .buffer_unordered(ENQUEUEING)
+            .try_collect::<()>();
+        timeout_at(deadline, others)
+            .await
+            .map_err(|elapsed| PortError::new("enqueueing delivery jobs in time", elapsed))??;
         let own = job(own);
         match self.run(&own, deadline).await {
             Ok(delivery) => Ok(delivery),
@@ -220,6 +225,7 @@ impl<C: Connections, S: Sockets, J: DeliveryJobs, K: Clock> Fanout<C, S, J, K> {
         if Instant::now() >= deadline {
             return Fate::Untried;
         }
+        let deadline = deadline.min(Instant::now() + POST_MAX);
         let connection = &member.connection;
         let attempt = || self.sockets.post(connection, job.frame.get());
         match timeout_at(
@@ -230,7 +236,8 @@ impl<C: Connections, S: Sockets, J: DeliveryJobs, K: Clock> Fanout<C, S, J, K> {
         {
             Ok(Ok(Posted::Delivered)) => Fate::Delivered,
             Ok(Ok(Posted::Gone)) => {
-                self.forget_if_closed(&job.partition, member).await;
+                // In a box, because it is rare: the future of every post would be as large.
+                Box::pin(self.forget_if_closed(&job.partition, member)).await;
                 Fate::Gone
             }
             Ok(Err(error)) => {

@@ -30,6 +30,14 @@ pub const APPEND_MAX_BYTES: usize = 3 * 1024 * 1024;
 /// Gateway's 128 KiB, with one notification of any size in it.
 pub const RECOVERED_MAX_BYTES: usize = 122 * 1024;
 
+/// How long a reading that something is missing in is left to mend itself before the next one, in
+/// milliseconds.
+const TORN_PAUSES: [u64; 3] = [20, 60, 200];
+
+/// The most pages (of 1 MB, or what the port reads at once) that are read for one who has seen nothing: who
+/// was connected for longer, with more than that published, reloads.
+const FIRST_PAGES_MAX: usize = 20;
+
 /// Whose sequence of messages a stream is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Stream {
@@ -315,10 +323,18 @@ impl<L: Log> History<L> {
         connected_at: Timestamp,
         now: Timestamp,
     ) -> Result<Recovered, PortError> {
-        match seen {
-            // Boxed: the compiler measures nested futures only to a certain depth.
-            Some(seen) => Box::pin(self.recover_behind(stream, seen, now)).await,
-            None => Box::pin(self.recover_since(stream, connected_at, now)).await,
+        // Boxed: the compiler measures nested futures only to a certain depth.
+        let mut pauses = TORN_PAUSES.into_iter();
+        loop {
+            let read = match seen {
+                Some(seen) => Box::pin(self.recover_behind(stream, seen, now)).await?,
+                None => Box::pin(self.recover_since(stream, connected_at, now)).await?,
+            };
+            match (read, pauses.next()) {
+                (Read::Continuous(recovered), _) => return Ok(recovered),
+                (Read::Torn, Some(pause)) => sleep(Duration::from_millis(pause)).await,
+                (Read::Torn | Read::Gone, _) => return self.incomplete(stream, now).await,
+            }
         }
     }
 
@@ -327,41 +343,37 @@ impl<L: Log> History<L> {
         stream: &Stream,
         seen: &Position,
         now: Timestamp,
-    ) -> Result<Recovered, PortError> {
+    ) -> Result<Read, PortError> {
         let page = self.log.read(stream, seen, now).await?;
         let mut recovered = Recovered::new(stream.kind());
         let mut last = seen.clone();
         let mut full = false;
-        for entry in page
-            .entries
-            .iter()
-            .filter(|entry| entry.position.epoch == seen.epoch)
-        {
-            if entry.position.offset != last.offset + 1 {
-                return self.incomplete(stream, now).await;
-            }
-            if !recovered.push(entry) {
+        let own = |entry: &&Entry| entry.position.epoch == seen.epoch;
+        for entry in page.entries.iter().filter(own) {
+            // What is behind a hole is asked for next time.
+            if entry.position.offset != last.offset + 1 || !recovered.push(entry) {
                 full = true;
                 break;
             }
             last = entry.position.clone();
         }
-        match page.head {
-            // The page goes up to the head: it must be the last message, or what did not fit follows.
-            Some(head) if !full => {
-                if head != last {
-                    return self.incomplete(stream, now).await;
-                }
-                recovered.head = Some(head);
-            }
-            Some(head) if head.epoch != last.epoch => return self.incomplete(stream, now).await,
-            Some(head) => (recovered.head, recovered.more) = (Some(head), true),
+        let goes_on = last.offset > seen.offset;
+        (recovered.head, recovered.more) = match page.head {
+            Some(head) if head.epoch != last.epoch => return Ok(Read::Gone),
+            _ if full && !goes_on => return Ok(Read::Torn),
+            Some(head) if full => (Some(head), true),
+            // The page goes up to the head, which is the last message, or one that is not visible yet.
+            Some(head) if head.offset > last.offset && goes_on => (Some(head), true),
+            Some(head) if head.offset > last.offset => return Ok(Read::Torn),
+            Some(head) if head.offset < seen.offset => return Ok(Read::Torn),
+            // Also where the messages were read after the commit of the last ones, and the head before it.
+            Some(_) => (Some(last), false),
             // The end of the stream, of which there is no head: it is lost, or there never was one. Or a
             // page of other epochs only.
-            None if page.ended || last == *seen => return self.incomplete(stream, now).await,
-            None => (recovered.head, recovered.more) = (Some(last), true),
-        }
-        Ok(recovered)
+            None if page.ended || last == *seen => return Ok(Read::Gone),
+            None => (Some(last), true),
+        };
+        Ok(Read::Continuous(recovered))
     }
 
     async fn recover_since(
@@ -369,50 +381,47 @@ impl<L: Log> History<L> {
         stream: &Stream,
         connected_at: Timestamp,
         now: Timestamp,
-    ) -> Result<Recovered, PortError> {
+    ) -> Result<Read, PortError> {
         // The clocks of API Gateway and of who appended differ: a little too much does no harm.
         let since = Timestamp::from_millis(
             connected_at
                 .as_millis()
                 .saturating_sub(LEEWAY.as_millis() as u64),
         );
-        let mut recovered = Recovered::new(stream.kind());
-        let mut before = None;
-        let mut begin: Option<Position> = None;
+        let page = self.log.read_back(stream, None, now).await?;
+        let mut head = match &page.head {
+            Some(head) => head.clone(),
+            // The client needs a position to come back with: the stream begins here.
+            None => self.begin(stream, now).await?,
+        };
+        if page.head.is_none() && head.offset > 0 {
+            return Ok(Read::Torn); // somebody published in between
+        }
+        let (mut begin, mut page, mut pages) = (head.clone(), page, 1);
         let (mut entries, mut bytes) = (VecDeque::new(), 0);
+        let mut saw_last = head.offset == 0;
         loop {
-            let page = self.log.read_back(stream, before.as_ref(), now).await?;
-            if before.is_none() {
-                let head = match page.head {
-                    Some(head) => head,
-                    // The client needs a position to come back with: the stream begins here.
-                    None => {
-                        let head = self.begin(stream, now).await?;
-                        if head.offset > 0 {
-                            continue; // somebody published in between
-                        }
-                        head
-                    }
-                };
-                begin = Some(head.clone());
-                recovered.head = Some(head);
-            }
             // Of a page of expired messages nothing is left, and nothing older either.
             let mut reached = page.ended || page.entries.is_empty();
             for entry in page.entries {
-                let follows = begin.as_ref().is_some_and(|begin| {
-                    entry.position.epoch == begin.epoch && entry.position.offset == begin.offset
-                });
-                if !follows || entry.appended_at < since {
+                let position = &entry.position;
+                if position.epoch == head.epoch && position.offset > head.offset {
+                    continue; // committed after the head was read
+                }
+                if position.epoch == head.epoch && !saw_last {
+                    // Later ones are not visible yet. The client finds them behind this position.
+                    (head, begin) = (position.clone(), position.clone());
+                    saw_last = true;
+                }
+                let is_next = position.epoch == begin.epoch && position.offset == begin.offset;
+                if !is_next && begin.offset > 0 && entry.appended_at >= since {
+                    return Ok(Read::Torn);
+                }
+                if !is_next || entry.appended_at < since {
                     reached = true;
                     break;
                 }
-                let position = &entry.position;
-                begin = Some(Position {
-                    epoch: position.epoch.clone(),
-                    offset: position.offset - 1,
-                });
-                before = Some(position.clone());
+                begin.offset -= 1;
                 bytes += entry.notification.len();
                 entries.push_back(entry);
                 // Only the oldest fit: the newest of a long list are not kept.
@@ -425,23 +434,33 @@ impl<L: Log> History<L> {
             if reached {
                 break;
             }
+            if pages == FIRST_PAGES_MAX {
+                return Ok(Read::Gone);
+            }
+            let before = Position {
+                offset: begin.offset + 1,
+                ..begin.clone()
+            };
+            page = self.log.read_back(stream, Some(&before), now).await?;
+            pages += 1;
         }
+        if !saw_last {
+            return Ok(Read::Torn);
+        }
+        let mut recovered = Recovered::new(stream.kind());
         for entry in entries.iter().rev() {
             if !recovered.push(entry) {
                 break;
             }
         }
-        let last = recovered
-            .messages
-            .last()
-            .map(|_| recovered.last)
-            .or(begin.map(|begin| begin.offset));
-        recovered.more = recovered
-            .head
-            .as_ref()
-            .zip(last)
-            .is_some_and(|(head, last)| last < head.offset);
-        Ok(recovered)
+        let last = if recovered.messages.is_empty() {
+            begin.offset
+        } else {
+            recovered.last
+        };
+        recovered.more = last < head.offset;
+        recovered.head = Some(head);
+        Ok(Read::Continuous(recovered))
     }
 
     async fn incomplete(&self, stream: &Stream, now: Timestamp) -> Result<Recovered, PortError> {
@@ -464,6 +483,17 @@ impl<L: Log> History<L> {
             .begin(stream, &Epoch::generate(), now, expires_at)
             .await
     }
+}
+
+/// What one reading of the log shows. A Query is no snapshot: of a transaction that commits meanwhile it may
+/// show the head without the messages, some messages without others, or messages without the head (DynamoDB,
+/// "Isolation levels for transactions": read-committed).
+enum Read {
+    Continuous(Recovered),
+    /// Something is missing. A little later it is there, unless it is lost.
+    Torn,
+    /// It cannot be continued, whenever one looks.
+    Gone,
 }
 
 /// The answer to `recover`.

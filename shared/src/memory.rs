@@ -222,6 +222,16 @@ impl Credentials for MemoryCredentials {
 pub struct MemoryLog {
     streams: Mutex<HashMap<String, MemoryStream>>,
     operations: AtomicU64,
+    torn: Mutex<Option<Torn>>,
+}
+
+/// What a Query shows of a transaction that commits while it reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Torn {
+    /// The new head, and not yet the last message.
+    Head,
+    /// The last message, and still the head before it.
+    Message,
 }
 
 #[derive(Debug, Default)]
@@ -244,6 +254,23 @@ impl MemoryLog {
             .get(&stream.key())
             .map(|s| s.entries.values().map(|(entry, _)| entry.clone()).collect())
             .unwrap_or_default()
+    }
+
+    /// The next page is read while the last append commits.
+    pub fn tear(&self, torn: Torn) {
+        *self.torn.lock().unwrap() = Some(torn);
+    }
+
+    fn torn(&self, mut page: LogPage) -> LogPage {
+        let Some(head) = &mut page.head else {
+            return page;
+        };
+        match self.torn.lock().unwrap().take() {
+            Some(Torn::Head) => page.entries.retain(|entry| entry.position != *head),
+            Some(Torn::Message) => head.offset = head.offset.saturating_sub(1),
+            None => {}
+        }
+        page
     }
 
     /// Loses one message, as expiry does: in no order.
@@ -385,7 +412,7 @@ impl Log for MemoryLog {
         after: &Position,
         now: Timestamp,
     ) -> Result<LogPage, PortError> {
-        Ok(self.stream(stream, |stream| {
+        let page = self.stream(stream, |stream| {
             let rows: Vec<_> = stream
                 .entries
                 .range((Bound::Excluded(key_of(after)), Bound::Unbounded))
@@ -401,7 +428,8 @@ impl Log for MemoryLog {
                 head,
                 ended,
             }
-        }))
+        });
+        Ok(self.torn(page))
     }
 
     async fn read_back(
@@ -410,7 +438,7 @@ impl Log for MemoryLog {
         before: Option<&Position>,
         now: Timestamp,
     ) -> Result<LogPage, PortError> {
-        Ok(self.stream(stream, |stream| {
+        let page = self.stream(stream, |stream| {
             let rows: Vec<_> = stream
                 .entries
                 .range((
@@ -434,7 +462,8 @@ impl Log for MemoryLog {
                 head,
                 ended,
             }
-        }))
+        });
+        Ok(self.torn(page))
     }
 }
 

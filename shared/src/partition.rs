@@ -85,7 +85,15 @@ impl Sharding {
         })
     }
 
-    /// The partition that a user's connections are in.
+    /// The partitions that a user's connections may be in: the user's own, and the first one, where they were
+    /// before the room became sharded.
+    pub fn partitions_of(&self, room: &RoomId, user: &UserId) -> Vec<Partition> {
+        let mut partitions = vec![self.partition_of(room, user), room.clone().into()];
+        partitions.dedup();
+        partitions
+    }
+
+    /// The partition that a user's new connections are in.
     pub fn partition_of(&self, room: &RoomId, user: &UserId) -> Partition {
         let shard = match self.shards(room) {
             1 => 0,

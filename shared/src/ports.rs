@@ -142,7 +142,7 @@ pub trait DeliveryJobs: Send + Sync {
     fn enqueue(&self, job: &DeliveryJob) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
-/// A part of a stream, as one query reads it.
+/// A part of a stream, as one query reads it: no snapshot, where an append commits meanwhile.
 #[derive(Debug, Default)]
 pub struct LogPage {
     /// Messages, none of them expired. Whether they are contiguous is for the reader to check: expiry

@@ -370,7 +370,18 @@ async fn the_partitions_of_a_sharded_room_are_jobs_of_their_own() {
         "once each"
     );
 
-    // To one user, and to a room that is not sharded: no job.
+    // To one user: that user's partition, and the first one, where the user was before the room was sharded.
+    let unsharded = World {
+        connections: world.connections,
+        sockets: world.sockets,
+        ..World::new()
+    };
+    let earlier = unsharded.member("lobby", "user-7", "earlier", HOUR).await;
+    let world = World {
+        connections: unsharded.connections,
+        sockets: unsharded.sockets,
+        ..world
+    };
     world
         .deliver(
             &message(r#"{"room_id":"lobby","data":1,"to":"user-7"}"#),
@@ -378,16 +389,20 @@ async fn the_partitions_of_a_sharded_room_are_jobs_of_their_own() {
             20 * SECOND,
         )
         .await;
+    assert_eq!(world.work_off().await, 1);
+    // To a room that is not sharded: no job.
     world
         .deliver(&message(r#"{"room_id":"red","data":1}"#), 64, 20 * SECOND)
         .await;
     assert_eq!(world.work_off().await, 0);
+    let received = |connection| world.sockets.received(connection).len();
     assert_eq!(
-        (
-            world.sockets.received(&connections[7]).len(),
-            world.sockets.received(&small).len()
-        ),
-        (2, 1)
+        [
+            received(&connections[7]),
+            received(&earlier),
+            received(&small)
+        ],
+        [2, 1, 1]
     );
 }
 

@@ -200,6 +200,7 @@ impl Stack {
     /// The sockets that are open.
     pub fn sockets(&self) -> ApiGatewaySockets {
         ApiGatewaySockets::new(&self.config, self.output("ConnectionsEndpoint"))
+            .expect("the output is an endpoint")
     }
 
     /// The secret that signs tokens.

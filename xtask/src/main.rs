@@ -1,9 +1,10 @@
-//! `cargo xtask`: the developer's commands. Each is a file: `up`, `down`, `test`, `simulate`, `lint`,
-//! `invoke`.
+//! `cargo xtask`: the developer's commands. Each is a file: `up`, `down`, `test`, `simulate`, `bench`,
+//! `lint`, `invoke`.
 //!
 //! They start other programs (pip, cargo, sam, the local AWS), and every one of those is started
 //! through [`process`], so that none outlives the command, however the command ends.
 
+mod bench;
 mod cargo;
 mod demo;
 mod down;
@@ -41,6 +42,8 @@ enum Xtask {
     Test(test::Test),
     /// Play random schedules of everything that can go wrong
     Simulate(simulate::Simulate),
+    /// Measure speed and cost side by side with other designs, and write bench/RESULTS.md
+    Bench(bench::Bench),
     /// Check format, lints, documentation, dependencies and template
     Lint(lint::Lint),
     /// Run one function once, with an event from a file, without Docker
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
             Xtask::Down(down) => down.apply(),
             Xtask::Test(test) => test.apply(),
             Xtask::Simulate(simulate) => simulate.apply(),
+            Xtask::Bench(bench) => bench.apply(),
             Xtask::Lint(lint) => lint.apply(),
             Xtask::Invoke(invoke) => invoke.apply(),
             Xtask::Guard(_) => unreachable!("handled above"),

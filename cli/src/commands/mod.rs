@@ -1,6 +1,7 @@
 //! The commands, one per file: the arguments, and what is done with them.
 
 pub(crate) mod completions;
+pub(crate) mod cost;
 pub(crate) mod dlq;
 pub(crate) mod listen;
 pub(crate) mod publish;

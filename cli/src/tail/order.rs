@@ -255,14 +255,28 @@ impl<T> Stream<T> {
             epoch: head.epoch.clone(),
             offset,
         };
-        let first = answer
-            .messages
-            .first()
-            .map(|(offset, _)| offset.saturating_sub(1));
-        self.place
-            .get_or_insert_with(|| at(first.unwrap_or(head.offset)));
+        if self.place.is_none() {
+            // A push may have come before the first answer, also on an earlier connection: not behind it.
+            let first = answer
+                .messages
+                .first()
+                .map_or(head.offset, |(offset, _)| offset.saturating_sub(1));
+            let waiting = self.waiting.values().map(|(position, _)| position);
+            let waiting = waiting.filter(|position| position.epoch == head.epoch);
+            let begin = waiting
+                .map(|position| position.offset.saturating_sub(1))
+                .fold(first, u64::min);
+            self.place = Some(at(begin));
+        }
         for (offset, item) in answer.messages {
-            shown.extend(self.next(at(offset), item).map(Shown::Next));
+            shown.extend(self.drain().into_iter().map(Shown::Next));
+            let position = at(offset);
+            if self.is_next(&position) {
+                self.place = Some(position);
+                shown.push(Shown::Next(item));
+            } else if !self.covers(&position) {
+                self.wait(position, item);
+            }
         }
         self.is_at_least_at(head);
         shown.extend(self.drain().into_iter().map(Shown::Next));
@@ -274,13 +288,9 @@ impl<T> Stream<T> {
         shown
     }
 
-    /// Moves on to a notification, where it is the next one, and gives it back.
-    fn next(&mut self, position: Position, item: T) -> Option<T> {
-        let place = self.place.as_mut()?;
-        let is_next = position.epoch == place.epoch && position.offset == place.offset + 1;
-        is_next.then(|| {
-            *place = position;
-            item
+    fn is_next(&self, position: &Position) -> bool {
+        self.place.as_ref().is_some_and(|place| {
+            position.epoch == place.epoch && position.offset == place.offset + 1
         })
     }
 
@@ -296,7 +306,10 @@ impl<T> Stream<T> {
             }
             // What is not the next one was shown before, or belongs to another epoch.
             let (position, item) = entry.remove();
-            shown.extend(self.next(position, item));
+            if self.is_next(&position) {
+                self.place = Some(position);
+                shown.push(item);
+            }
         }
         if self.ahead.as_ref().is_some_and(|ahead| self.covers(ahead)) {
             self.ahead = None;

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod aws;
+mod cost;
 mod dlq;
 mod listen;
 mod support;

@@ -102,9 +102,10 @@ fn id(record: &SqsMessage) -> &str {
     record.message_id.as_deref().unwrap_or_default()
 }
 
-/// Only the records of a FIFO queue have a group.
+/// By the queue's name. (A group the records of a standard queue may have, too.)
 fn is_fifo(record: &SqsMessage) -> bool {
-    record.attributes.contains_key("MessageGroupId")
+    let queue = record.event_source_arn.as_deref();
+    queue.is_some_and(|queue| queue.ends_with(".fifo"))
 }
 
 fn read(record: &SqsMessage) -> Result<Message, Refusal> {

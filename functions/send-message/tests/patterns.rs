@@ -173,6 +173,8 @@ fn record(i: usize, room: usize, fifo: bool, failing: Failing) -> SqsMessage {
     attributes.insert("SentTimestamp".to_owned(), "1795255200123".to_owned());
     if fifo {
         attributes.insert("MessageGroupId".to_owned(), format!("group-{room}"));
+        record.event_source_arn =
+            Some("arn:aws:sqs:eu-central-1:123456789012:messages.fifo".to_owned());
     }
     record
 }

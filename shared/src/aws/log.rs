@@ -249,6 +249,8 @@ impl Log for DynamoLog {
             Some(PutItemError::ConditionalCheckFailedException(failed)) => {
                 failed.item().and_then(position)
             }
+            // Somebody publishes the stream's first message at this moment.
+            Some(PutItemError::TransactionConflictException(_)) => self.head(stream, now).await?,
             _ => None,
         };
         exists.ok_or_else(|| PortError::new("beginning a stream of the log", error))
@@ -376,17 +378,21 @@ impl Log for DynamoLog {
     }
 }
 
+/// Codes of what passes by itself: another transaction has one of the items, or the partition has had its 1,000
+/// writes of this second. Nothing of the SDK tries a cancelled transaction again.
+const PASSING: [&str; 3] = [
+    "TransactionConflict",
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
+];
+
 /// Why a transaction was cancelled, from the reasons of its items: the head's, then for each draft its
 /// message's and its id's. None where it failed for another reason than ours.
 fn cancelled(reasons: &[CancellationReason]) -> Option<Appended> {
     let code = |reason: &CancellationReason| reason.code().unwrap_or("None").to_owned();
-    let is_contention = |code: &str| code == "TransactionConflict";
-    if reasons.iter().any(|reason| {
-        !matches!(
-            code(reason).as_str(),
-            "None" | "ConditionalCheckFailed" | "TransactionConflict"
-        )
-    }) {
+    let is_ours =
+        |code: &str| matches!(code, "None" | "ConditionalCheckFailed") || PASSING.contains(&code);
+    if !reasons.iter().all(|reason| is_ours(&code(reason))) {
         return None;
     }
     let known: BTreeMap<usize, Position> = reasons
@@ -403,6 +409,35 @@ fn cancelled(reasons: &[CancellationReason]) -> Option<Appended> {
     if !known.is_empty() && !head_moved {
         return Some(Appended::Known(known));
     }
-    (head_moved || reasons.iter().any(|reason| is_contention(&code(reason))))
-        .then_some(Appended::HeadMoved)
+    let passes = reasons
+        .iter()
+        .any(|reason| PASSING.contains(&code(reason).as_str()));
+    (head_moved || passes).then_some(Appended::HeadMoved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reasons(codes: &[&str]) -> Vec<CancellationReason> {
+        let reason = |code: &&str| CancellationReason::builder().code(*code).build();
+        codes.iter().map(reason).collect()
+    }
+
+    #[test]
+    fn what_passes_is_tried_again_and_nothing_else() {
+        for code in [
+            "TransactionConflict",
+            "ThrottlingError",
+            "ProvisionedThroughputExceeded",
+        ] {
+            let found = cancelled(&reasons(&["None", code, "None"]));
+            assert_eq!(found, Some(Appended::HeadMoved), "{code}");
+        }
+        let moved = cancelled(&reasons(&["ConditionalCheckFailed", "None", "None"]));
+        assert_eq!(moved, Some(Appended::HeadMoved));
+        for code in ["ItemCollectionSizeLimitExceeded", "ValidationError", "None"] {
+            assert_eq!(cancelled(&reasons(&["None", code, "None"])), None, "{code}");
+        }
+    }
 }

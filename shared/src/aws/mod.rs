@@ -5,16 +5,19 @@
 
 mod connections;
 mod credentials;
+mod http;
 pub mod invocation;
 mod jobs;
 mod log;
 mod queue;
 mod secrets;
+mod signature;
 mod sockets;
 mod wiring;
 
 use std::time::Duration;
 
+use self::http::Http;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
@@ -27,7 +30,7 @@ pub use jobs::SqsDeliveryJobs;
 pub use log::DynamoLog;
 pub use queue::{SqsDeadLetters, SqsQueue};
 pub use secrets::{jwt_secret, secret, stored_secret};
-pub use sockets::ApiGatewaySockets;
+pub use sockets::{ApiGatewaySockets, InvalidEndpoint};
 pub use wiring::{AwsFanout, fanout, history};
 
 use crate::config::{ConfigError, Environment};
@@ -59,11 +62,13 @@ pub fn sdk_config(environment: &Environment) -> Result<SdkConfig, ConfigError> {
         None,
         "environment",
     );
+    let timeouts = timeouts();
     let mut config = SdkConfig::builder()
         .behavior_version(behavior_version())
+        .http_client(Http::new(timeouts.connect_timeout()))
         .region(Region::new(environment.required("AWS_REGION")?.to_owned()))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .timeout_config(timeouts());
+        .timeout_config(timeouts);
     config.set_endpoint_url(environment.optional("AWS_ENDPOINT_URL").map(str::to_owned));
     Ok(config.build())
 }

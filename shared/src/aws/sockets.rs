@@ -1,69 +1,234 @@
 //! The sockets that API Gateway holds, reached over its `@connections` API.
+//!
+//! A post costs what the whole system does most, so it does without the SDK's client: the same request, at
+//! a fraction of its instructions (`shared/examples/posts.rs` counts them). `tests/sockets.rs` compares the
+//! outcome of both.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_apigatewaymanagement::Client;
-use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
-use aws_sdk_apigatewaymanagement::config::{Builder, StalledStreamProtectionConfig};
+use aws_sdk_apigatewaymanagement::config::Builder;
 use aws_sdk_apigatewaymanagement::error::SdkError;
-use aws_sdk_apigatewaymanagement::primitives::Blob;
+use aws_smithy_http::label::{EncodingStrategy, fmt_string};
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::uri::{Authority, Scheme};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::BodyExt as _;
+use tokio::time::timeout;
 
+use super::http::Http;
+use super::signature::{Signable, Signer, SigningError, hash};
 use crate::id::ConnectionId;
 use crate::ports::{PortError, PostError, Posted, Sockets};
 
+const CONTENT: &str = "application/octet-stream";
+const AGENT: &str = concat!("hermes/", env!("CARGO_PKG_VERSION"));
+const DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+
 /// The sockets of one API and stage.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ApiGatewaySockets {
-    client: Client,
+    http: Http,
+    signer: Signer,
+    scheme: Scheme,
+    authority: Authority,
+    /// As it stands in the header `host`: without the scheme's own port.
+    host: String,
+    /// What the paths begin with, without a slash at the end.
+    stage: String,
+    attempt_timeout: Duration,
+    /// The frame that was posted last: all members of a room get the same.
+    frame: Mutex<Frame>,
+    config: SdkConfig,
+    endpoint: String,
+    /// For what is done rarely. Functions never do it, and so do not contain it.
+    client: OnceLock<Client>,
+}
+
+/// What is no endpoint.
+#[derive(Debug, thiserror::Error)]
+#[error("it is no URL of http or https")]
+pub struct InvalidEndpoint;
+
+#[derive(Debug, Clone, Default)]
+struct Frame {
+    bytes: Bytes,
+    hash: String,
+}
+
+/// Why a post failed that was not answered by 410.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the post could not be signed")]
+    Signing(#[from] SigningError),
+    #[error("the post is no request")]
+    Request(#[from] http::Error),
+    #[error("there was no answer")]
+    NoAnswer(#[from] hyper_util::client::legacy::Error),
+    #[error("there was no answer within {0:?}")]
+    Timeout(Duration),
+    #[error("API Gateway answered {status} {kind}")]
+    Refused { status: StatusCode, kind: String },
+}
+
+impl Failure {
+    /// No answer at all (a timeout, a broken connection) may pass, like 429 and 5xx.
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => {
+                *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
+            }
+            _ => true,
+        }
+    }
 }
 
 impl ApiGatewaySockets {
     /// The sockets behind `endpoint`, such as `https://{api}.execute-api.{region}.amazonaws.com/{stage}`.
-    pub fn new(config: &SdkConfig, endpoint: &str) -> Self {
-        let config = Builder::from(config)
-            .endpoint_url(endpoint)
-            // The fan-out tries again by itself: it knows how much time is left for all members.
-            .retry_config(RetryConfig::disabled())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .build();
-        Self {
-            client: Client::from_conf(config),
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidEndpoint`].
+    pub fn new(config: &SdkConfig, endpoint: &str) -> Result<Self, InvalidEndpoint> {
+        let uri: Uri = endpoint.parse().map_err(|_| InvalidEndpoint)?;
+        let parts = uri.into_parts();
+        let (scheme, authority) = parts.scheme.zip(parts.authority).ok_or(InvalidEndpoint)?;
+        let own_port = match scheme.as_str() {
+            "http" => 80,
+            "https" => 443,
+            _ => return Err(InvalidEndpoint),
+        };
+        let host = match authority.port_u16() {
+            Some(port) if port != own_port => format!("{}:{port}", authority.host()),
+            _ => authority.host().to_owned(),
+        };
+        let timeouts = config.timeout_config();
+        let connect_timeout = timeouts.and_then(TimeoutConfig::connect_timeout);
+        let attempt_timeout = timeouts.and_then(TimeoutConfig::operation_attempt_timeout);
+        Ok(Self {
+            http: Http::new(connect_timeout),
+            signer: Signer::new(config),
+            scheme,
+            authority,
+            host,
+            stage: parts
+                .path_and_query
+                .map(|path| path.path().trim_end_matches('/').to_owned())
+                .unwrap_or_default(),
+            attempt_timeout: attempt_timeout.unwrap_or(Duration::MAX),
+            frame: Mutex::default(),
+            config: config.clone(),
+            endpoint: endpoint.to_owned(),
+            client: OnceLock::new(),
+        })
+    }
+
+    async fn attempt(&self, connection: &ConnectionId, frame: &str) -> Result<Posted, Failure> {
+        let request = self.request(connection, frame, SystemTime::now()).await?;
+        let response = self.http.request(request).await?;
+        let (head, mut body) = response.into_parts();
+        // A connection can be used again when its answer is read to the end.
+        while let Some(Ok(_)) = body.frame().await {}
+        match head.status {
+            status if status.is_success() => Ok(Posted::Delivered),
+            StatusCode::GONE => Ok(Posted::Gone),
+            status => {
+                let kind = head.headers.get("x-amzn-errortype");
+                Err(Failure::Refused {
+                    status,
+                    kind: kind.map(text).unwrap_or_default(),
+                })
+            }
         }
+    }
+
+    async fn request(
+        &self,
+        connection: &ConnectionId,
+        frame: &str,
+        now: SystemTime,
+    ) -> Result<Request<SdkBody>, Failure> {
+        let connection = fmt_string(connection.as_str(), EncodingStrategy::Default);
+        let path = format!("{}/@connections/{connection}", self.stage);
+        let Frame { bytes, hash } = self.frame(frame);
+        let signable = Signable {
+            method: "POST",
+            path: &path,
+            content_type: CONTENT,
+            host: &self.host,
+            payload: &hash,
+        };
+        let signature = self.signer.sign(&signable, now).await?;
+        let uri = Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(path)
+            .build()?;
+        let mut request = Request::new(SdkBody::from(bytes));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, signature.authorization);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.insert(DATE, signature.date);
+        if let Some(token) = signature.token {
+            headers.insert(TOKEN, token);
+        }
+        Ok(request)
+    }
+
+    fn frame(&self, text: &str) -> Frame {
+        let mut last = self.frame.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.hash.is_empty() || last.bytes != text {
+            *last = Frame {
+                bytes: Bytes::copy_from_slice(text.as_bytes()),
+                hash: hash(text.as_bytes()),
+            };
+        }
+        last.clone()
     }
 }
 
 impl Sockets for ApiGatewaySockets {
     async fn post(&self, connection: &ConnectionId, frame: &str) -> Result<Posted, PostError> {
-        let post = self
-            .client
-            .post_to_connection()
-            .connection_id(connection.as_str())
-            .data(Blob::new(frame));
-        match post.send().await {
-            Ok(_) => Ok(Posted::Delivered),
-            Err(error) => match status(&error) {
-                Some(410) => Ok(Posted::Gone),
-                // No answer at all (a timeout, a broken connection) may pass, like 429 and 5xx.
-                answer => Err(PostError {
-                    retryable: answer.is_none_or(|status| status == 429 || status >= 500),
-                    source: error.into(),
-                }),
-            },
-        }
+        let attempt = timeout(self.attempt_timeout, self.attempt(connection, frame));
+        let outcome = attempt.await;
+        outcome
+            .unwrap_or(Err(Failure::Timeout(self.attempt_timeout)))
+            .map_err(|failure| PostError {
+                retryable: failure.is_retryable(),
+                source: failure.into(),
+            })
     }
 
     async fn close(&self, connection: &ConnectionId) -> Result<(), PortError> {
-        match self
-            .client
+        // Not in the shared configuration: there an endpoint of the environment would win.
+        let config = || {
+            Builder::from(&self.config)
+                .endpoint_url(&self.endpoint)
+                .build()
+        };
+        let client = self.client.get_or_init(|| Client::from_conf(config()));
+        let close = client
             .delete_connection()
-            .connection_id(connection.as_str())
-            .send()
-            .await
-        {
+            .connection_id(connection.as_str());
+        match close.send().await {
             Ok(_) => Ok(()),
             Err(error) if status(&error) == Some(410) => Ok(()),
             Err(error) => Err(PortError::new("closing the connection", error)),
         }
     }
+}
+
+fn text(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
 fn status<E>(error: &SdkError<E>) -> Option<u16> {

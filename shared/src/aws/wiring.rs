@@ -25,7 +25,11 @@ pub type AwsFanout = Fanout<DynamoConnections, ApiGatewaySockets, SqsDeliveryJob
 /// [`ConfigError`] names the variable that is missing or wrong.
 pub fn fanout(config: &SdkConfig, environment: &Environment) -> Result<AwsFanout, ConfigError> {
     let connections = DynamoConnections::new(config, environment.required("CONNECTIONS_TABLE")?);
-    let sockets = ApiGatewaySockets::new(config, environment.required("CONNECTIONS_ENDPOINT")?);
+    let sockets = ApiGatewaySockets::new(config, environment.required("CONNECTIONS_ENDPOINT")?)
+        .map_err(|error| ConfigError::Wrong {
+            name: "CONNECTIONS_ENDPOINT".to_owned(),
+            reason: error.to_string(),
+        })?;
     let jobs = SqsDeliveryJobs::new(config, environment.required("DELIVERY_QUEUE_URL")?);
     let sharding = environment.parsed("SHARDED_ROOMS")?.unwrap_or_default();
     let concurrency = environment

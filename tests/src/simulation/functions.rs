@@ -59,7 +59,7 @@ fn failures(response: SqsBatchResponse) -> BTreeSet<String> {
 pub(crate) async fn messages(world: Arc<World>, mut event: SqsEvent) -> Option<BTreeSet<String>> {
     if world.variant == Variant::FifoWithoutStop {
         for record in &mut event.records {
-            record.attributes.remove("MessageGroupId");
+            record.event_source_arn = None;
         }
     }
     match send_message(&world, "send-message (batch)", Event::Queue(event)).await? {

@@ -243,6 +243,7 @@ impl Log for Ports {
                 .append(stream, head, epoch, &stored, now, expires_at)
                 .await?;
             if appended == Appended::Done {
+                world.commits(stream);
                 let offset = head.map_or(0, |head| head.offset);
                 let begin = Position {
                     epoch: epoch.clone(),
@@ -275,8 +276,11 @@ impl Log for Ports {
         after: &Position,
         now: Timestamp,
     ) -> Result<LogPage, PortError> {
-        self.call("read", self.world().log.read(stream, after, now))
-            .await
+        self.call("read", async {
+            self.world().tear_the_next_page(stream);
+            self.world().log.read(stream, after, now).await
+        })
+        .await
     }
 
     async fn read_back(
@@ -285,8 +289,11 @@ impl Log for Ports {
         before: Option<&Position>,
         now: Timestamp,
     ) -> Result<LogPage, PortError> {
-        self.call("read back", self.world().log.read_back(stream, before, now))
-            .await
+        self.call("read back", async {
+            self.world().tear_the_next_page(stream);
+            self.world().log.read_back(stream, before, now).await
+        })
+        .await
     }
 }
 

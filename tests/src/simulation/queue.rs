@@ -184,6 +184,7 @@ impl Queue {
             if let Some(group) = &queued.group {
                 let attributes = &mut record.attributes;
                 attributes.insert("MessageGroupId".to_owned(), group.clone());
+                record.event_source_arn = Some("arn:aws:sqs:us-east-1:1:messages.fifo".to_owned());
             }
             Some(record)
         };

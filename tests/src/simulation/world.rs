@@ -10,7 +10,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use futures::FutureExt;
 use hermes::Timestamp;
-use hermes::memory::{MemoryConnections, MemoryDeadLetters, MemoryLog, MemorySockets};
+use hermes::log::Stream;
+use hermes::memory::{MemoryConnections, MemoryDeadLetters, MemoryLog, MemorySockets, Torn};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
@@ -23,6 +24,10 @@ use super::variant::Variant;
 /// When every schedule begins.
 const BEGIN: Timestamp = Timestamp::EPOCH;
 
+/// For how long a Query may see a part of a transaction, and how often it does.
+const COMMIT_MAX: Duration = Duration::from_millis(50);
+const TORN_PER_THOUSAND: u32 = 300;
+
 /// How far the clocks of machines are apart, in milliseconds.
 const SKEW_MS: u64 = 500;
 
@@ -34,6 +39,8 @@ pub(crate) struct World {
     pub(crate) index: MemoryConnections,
     pub(crate) sockets: MemorySockets,
     pub(crate) log: MemoryLog,
+    /// When the last append of each stream began to commit.
+    commits: Mutex<BTreeMap<String, Timestamp>>,
     pub(crate) dead_letters: MemoryDeadLetters,
     pub(crate) messages: Queue,
     pub(crate) jobs: Queue,
@@ -57,6 +64,7 @@ impl World {
             jobs: Queue::new(false, Duration::from_secs(30), 1),
             schedule,
             variant,
+            commits: Mutex::default(),
             connections: MemoryConnections::default(),
             index: MemoryConnections::default(),
             sockets: MemorySockets::default(),
@@ -106,6 +114,28 @@ impl World {
     /// Whether something happens that happens so many times in a thousand, while things go wrong.
     pub(crate) fn strikes(&self, per_thousand: u32) -> bool {
         per_thousand > 0 && self.is_faulty() && self.rng().u32(0..1000) < per_thousand
+    }
+
+    /// An append commits from now on.
+    pub(crate) fn commits(&self, stream: &Stream) {
+        let mut commits = self.commits.lock().expect("no panic under the lock");
+        commits.insert(stream.key(), self.now());
+    }
+
+    /// The next page of a stream may be read while its last append commits.
+    pub(crate) fn tear_the_next_page(&self, stream: &Stream) {
+        let commits = self.commits.lock().expect("no panic under the lock");
+        let since = commits
+            .get(&stream.key())
+            .map(|began| self.now().since(*began));
+        if since.is_some_and(|since| since < COMMIT_MAX) && self.strikes(TORN_PER_THOUSAND) {
+            let torn = if self.rng().bool() {
+                Torn::Head
+            } else {
+                Torn::Message
+            };
+            self.log.tear(torn);
+        }
     }
 
     /// A duration between two numbers of milliseconds.

@@ -368,3 +368,19 @@ proptest! {
         prop_assert_eq!(world.shown, expected);
     }
 }
+
+#[test]
+fn what_came_before_the_first_answer_is_shown_also_when_its_connection_was_lost() {
+    let (mut order, unanswered) = connected();
+    assert!(order.take(ROOM, at("e", 5), 5).is_empty());
+    let room = reconnect(&mut order);
+    assert_eq!((&room.seen, room.number > unanswered.number), (&None, true));
+    // The second connection began later: the answer begins behind what waits.
+    let shown = order.recovered(room.number, answer(Some(at("e", 8)), [8]));
+    assert_eq!(shown, next([5]));
+    let missing = question(&mut order, Need::Now);
+    assert_eq!(missing.seen, Some(at("e", 5)));
+    let shown = order.recovered(missing.number, answer(Some(at("e", 8)), [6, 7, 8]));
+    assert_eq!(shown, next([6, 7, 8]));
+    assert_eq!(order.need(), None);
+}
