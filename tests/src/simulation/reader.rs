@@ -169,7 +169,7 @@ impl Reader {
                 offset: first.offset - 1,
                 ..first.clone()
             });
-            self.begin(world, connected_at, first.or(head));
+            self.begin(world, connected_at, asked_at, first.or(head));
         }
         for position in messages {
             self.apply(world, position);
@@ -181,13 +181,23 @@ impl Reader {
     }
 
     /// Nothing was seen before: what follows `after` will be.
-    fn begin(&mut self, world: &World, connected_at: Timestamp, after: Option<Position>) {
+    fn begin(
+        &mut self,
+        world: &World,
+        connected_at: Timestamp,
+        asked_at: Timestamp,
+        after: Option<Position>,
+    ) {
         let since = *self.begun_at.get_or_insert(connected_at);
         if let Some(after) = &after {
             let ledger = world.ledger();
             let missed = ledger.accepted(&self.stream).iter().find(|accepted| {
-                let is_behind = accepted.position.epoch == after.epoch
-                    && accepted.position.offset > after.offset;
+                let is_behind = if accepted.position.epoch == after.epoch {
+                    accepted.position.offset > after.offset
+                } else {
+                    // An epoch that begins while the answer is under way: the client is told to reload.
+                    accepted.at >= asked_at
+                };
                 // The log keeps messages for longer than a connection lives; a schedule may not.
                 accepted.at >= since && !is_behind && accepted.is_kept(world.now())
             });
