@@ -237,6 +237,15 @@ pub enum Answer {
     Error(Refusal),
 }
 
+/// The frame that comes before the end of a connection that a backend closes.
+pub fn closing(reason: &str) -> String {
+    #[derive(Serialize)]
+    struct Closing<'a> {
+        reason: &'a str,
+    }
+    system("closing", None, &Closing { reason }).expect("strings serialize")
+}
+
 /// Where the two streams of a connection end: none where nothing was ever published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Heads {

@@ -63,6 +63,11 @@ impl<C: Credentials> Issuer<C> {
         }
     }
 
+    /// Where it keeps its hashes.
+    pub fn credentials(&self) -> &C {
+        &self.credentials
+    }
+
     /// A token for `user` in `room` that expires `ttl` after `now`. Issuing again leaves earlier
     /// tokens good (a second tab works) until [`revoke`].
     ///

@@ -3,13 +3,14 @@
 //! This crate holds what the functions share, in three layers whose dependencies point one way:
 //!
 //! - **rules**, free of any AWS type: [`id`], [`frame`], [`message`], [`session`], [`handshake`],
-//!   [`claims`], [`credential`], [`issue`], [`log`], [`fanout`], [`time`];
+//!   [`claims`], [`credential`], [`issue`], [`closing`], [`log`], [`fanout`], [`time`];
 //! - **ports**, one domain operation each: [`ports`];
 //! - **adapters**: `aws` (feature `aws`) and `memory` (feature `memory`, for tests and simulation).
 //!
 //! Plus what every function does at its start: [`config`] and [`telemetry`].
 
 pub mod claims;
+pub mod closing;
 pub mod config;
 pub mod credential;
 pub mod delivery;

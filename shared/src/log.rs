@@ -208,6 +208,11 @@ impl<L: Log> History<L> {
         &self.log
     }
 
+    /// The port alone.
+    pub fn into_log(self) -> L {
+        self.log
+    }
+
     /// Appends messages of one stream in their order, and says where each stands. One whose sender has
     /// used its id before stays where it is. At most [`APPEND_MAX_MESSAGES`] and [`APPEND_MAX_BYTES`].
     ///

@@ -339,9 +339,15 @@ impl Sockets for MemorySockets {
 #[derive(Debug, Default)]
 pub struct MemoryQueue {
     bodies: Mutex<Vec<String>>,
+    room_for: Mutex<Option<usize>>,
 }
 
 impl MemoryQueue {
+    /// It takes so many more messages, and then fails.
+    pub fn fail_after(&self, messages: usize) {
+        *self.room_for.lock().unwrap() = Some(messages);
+    }
+
     /// What was enqueued, in order.
     pub fn bodies(&self) -> Vec<String> {
         self.bodies.lock().unwrap().clone()
@@ -350,6 +356,11 @@ impl MemoryQueue {
 
 impl MessageQueue for MemoryQueue {
     async fn enqueue(&self, body: &str, _: &Sequence) -> Result<(), PortError> {
+        if let Some(room) = self.room_for.lock().unwrap().as_mut() {
+            *room = room.checked_sub(1).ok_or_else(|| {
+                PortError::new("enqueueing the message", "the queue is not reachable")
+            })?;
+        }
         self.bodies.lock().unwrap().push(body.to_owned());
         Ok(())
     }

@@ -92,6 +92,32 @@ impl Message {
         })
     }
 
+    /// Reads a message that a backend posts to `room`. Its id is the backend's, or a new one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidJson`] or [`ErrorCode::InvalidMessage`], naming the field and its rule.
+    pub fn from_backend(text: &str, room: &RoomId, sent_at: Timestamp) -> Result<Self, Refusal> {
+        let fields = Fields::parse(text)?;
+        if optional("room_id", fields.room_id, &InvalidId::Name)?
+            .is_some_and(|named: RoomId| named != *room)
+        {
+            return Err(Refusal::field(
+                "room_id",
+                "is another room than the one of the path: leave it out",
+            ));
+        }
+        Ok(Self {
+            sender: optional("user_id", fields.user_id, &InvalidId::Name)?
+                .unwrap_or_else(UserId::system),
+            room: room.clone(),
+            data: data(&fields)?,
+            id: optional("id", fields.id, &InvalidId::Message)?.unwrap_or_else(MessageId::generate),
+            sent_at,
+            to: optional("to", fields.to, &InvalidId::Name)?,
+        })
+    }
+
     /// The notification frame that members receive.
     ///
     /// # Errors
@@ -325,6 +351,18 @@ mod tests {
             .to_notification()
             .unwrap_err();
         assert_eq!(refusal.code, ErrorCode::PayloadTooLarge);
+    }
+
+    #[test]
+    fn a_backend_posts_to_the_room_of_the_path() {
+        let posted = |text| {
+            Message::from_backend(text, &"r".parse().unwrap(), Timestamp::from_millis(SENT_AT))
+        };
+        let message = posted(r#"{"room_id":"r","data":[1, 2],"id":"m","to":"bob"}"#).unwrap();
+        insta::assert_snapshot!(message.to_notification().unwrap(), @r#"{"user_id":"system","data":[1, 2],"room_id":"r","id":"m","sent_at":"2026-11-21T22:26:40.007Z","to":"bob"}"#);
+        assert_eq!(posted(r#"{"data":1}"#).unwrap().id.as_str().len(), 36);
+        let refusal = posted(r#"{"room_id":"other","data":1}"#).unwrap_err();
+        assert!(refusal.message.starts_with("`room_id` is another room"));
     }
 
     #[test]

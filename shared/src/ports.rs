@@ -81,6 +81,23 @@ pub fn expires_at(connected_at: Timestamp) -> Timestamp {
 #[serde(transparent)]
 pub struct PageToken(pub(crate) String);
 
+impl PageToken {
+    /// Its text, for who keeps it elsewhere.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Reads it back, of the members that are asked for. None where it is no place among them: a table
+    /// refuses to begin there.
+    pub fn parse(text: &str, only: Option<&UserId>) -> Option<Self> {
+        let (user, connection) = text.split_once(SEPARATOR)?;
+        let user: UserId = user.parse().ok()?;
+        connection.parse::<ConnectionId>().ok()?;
+        let is_asked_for = only.is_none_or(|only| *only == user);
+        is_asked_for.then(|| Self(text.to_owned()))
+    }
+}
+
 /// A part of a room's members.
 #[derive(Debug, Default)]
 pub struct MemberPage {
@@ -131,6 +148,8 @@ pub struct LogPage {
     /// Messages, none of them expired. Whether they are contiguous is for the reader to check: expiry
     /// deletes in no order.
     pub entries: Vec<Entry>,
+    /// The last message that the query saw, expired or not: where the next page begins.
+    pub last: Option<Position>,
     /// The stream's end, where the query saw it.
     pub head: Option<Position>,
     /// Whether there is nothing further in the query's direction.

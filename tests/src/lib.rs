@@ -5,6 +5,7 @@ pub mod dynamo;
 pub mod follower;
 pub mod handshake;
 pub mod process;
+pub mod server_api;
 pub mod simulation;
 pub mod socket;
 pub mod stack;

@@ -240,7 +240,11 @@ impl Stack {
 
     /// A room that no other test knows.
     pub fn room(&self) -> Room<'_> {
-        let id = format!("room-{}", Uuid::now_v7());
+        self.room_named(&format!("room-{}", Uuid::now_v7()))
+    }
+
+    /// The room `id`.
+    pub fn room_named(&self, id: &str) -> Room<'_> {
         Room {
             stack: self,
             id: id.parse().expect("an id"),

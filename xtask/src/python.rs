@@ -38,6 +38,8 @@ pub(crate) enum Tools {
     Ministack,
     /// checkov, which only `lint` needs.
     Checkov,
+    /// schemathesis, with which only `test` fuzzes the server API.
+    Schemathesis,
 }
 
 impl Tools {
@@ -46,6 +48,7 @@ impl Tools {
             Self::Sam => "sam",
             Self::Ministack => "ministack",
             Self::Checkov => "checkov",
+            Self::Schemathesis => "schemathesis",
         }
     }
 }

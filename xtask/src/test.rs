@@ -88,6 +88,7 @@ fn build_and_test(
 ) -> Result<()> {
     let venv = workspace.tools_ready(steps, Tools::Sam)?;
     let ministack = workspace.tools_ready(steps, Tools::Ministack)?;
+    workspace.tools_ready(steps, Tools::Schemathesis)?;
     let functions = workspace.functions()?;
     steps.run("compiling the functions for release", |step| {
         workspace.build_functions(step, &venv, &functions)

@@ -81,13 +81,10 @@ impl DynamoLog {
             ended: output.last_evaluated_key.is_none(),
             ..LogPage::default()
         };
+        let rows = output.items.unwrap_or_default();
+        page.last = rows.iter().rev().find_map(message_position);
         // TTL may delete a row up to 48 hours late.
-        for row in output
-            .items
-            .unwrap_or_default()
-            .iter()
-            .filter(|row| is_live(row, now))
-        {
+        for row in rows.iter().filter(|row| is_live(row, now)) {
             if row
                 .get("entry")
                 .is_some_and(|entry| entry.as_s().is_ok_and(|entry| entry == HEAD))
@@ -136,13 +133,18 @@ fn position(row: &Row) -> Option<Position> {
     })
 }
 
-fn parse(row: &Row) -> Option<Entry> {
+/// Where a message stands: its offset is in its key.
+fn message_position(row: &Row) -> Option<Position> {
     let (_, offset) = row.get("entry")?.as_s().ok()?.split_once('\u{1f}')?;
+    Some(Position {
+        epoch: epoch(row)?,
+        offset: offset.parse().ok()?,
+    })
+}
+
+fn parse(row: &Row) -> Option<Entry> {
     Some(Entry {
-        position: Position {
-            epoch: epoch(row)?,
-            offset: offset.parse().ok()?,
-        },
+        position: message_position(row)?,
         notification: row.get("notification")?.as_s().ok()?.clone(),
         appended_at: Timestamp::from_millis(number_of(row, "appended_at")?),
     })

@@ -216,8 +216,10 @@ impl Log for MemoryLog {
                 .collect();
             let ended = rows.len() < LOG_PAGE;
             let head = if ended { stream.head(now) } else { None };
+            let last = rows.last().map(|(_, (entry, _))| entry.position.clone());
             let live = rows.into_iter().filter(|(_, (_, until))| *until > now);
             LogPage {
+                last,
                 entries: live.map(|(_, (entry, _))| entry.clone()).collect(),
                 head,
                 ended,
@@ -248,8 +250,10 @@ impl Log for MemoryLog {
             } else {
                 None
             };
+            let last = rows.last().map(|(_, (entry, _))| entry.position.clone());
             let live = rows.into_iter().filter(|(_, (_, until))| *until > now);
             LogPage {
+                last,
                 entries: live.map(|(_, (entry, _))| entry.clone()).collect(),
                 head,
                 ended,

@@ -13,3 +13,4 @@ mod permissions;
 mod protocol;
 mod queue;
 mod recovery;
+mod server_api;

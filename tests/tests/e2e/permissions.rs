@@ -170,7 +170,7 @@ async fn role_that_may_enqueue(stack: &Stack) -> Stack {
     stack.create(&template).await
 }
 
-async fn assume(stack: &Stack, role: &str) -> Credentials {
+pub(crate) async fn assume(stack: &Stack, role: &str) -> Credentials {
     let sts = aws_sdk_sts::Client::new(&stack.config);
     let assume = sts.assume_role().role_arn(role).role_session_name("tests");
     let given = assume.send().await.unwrap().credentials.unwrap();

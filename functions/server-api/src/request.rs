@@ -1,0 +1,110 @@
+//! What the requests are read with: ids in paths, parameters, cursors.
+
+use std::fmt::Display;
+use std::marker::PhantomData;
+use std::str::FromStr;
+
+use axum::extract::FromRequestParts;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::problem::Problem;
+
+/// The parts of the path.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(Problem))]
+pub(crate) struct Path<T>(pub(crate) T);
+
+/// The parameters of the query string.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(Problem))]
+pub(crate) struct Query<T>(pub(crate) T);
+
+/// An id in a path: as it is, or `=` and its base64url. API Gateway decodes a path before Hermes sees it,
+/// so that `%2F` has become a separator by then; the second form reaches Hermes whatever is in it.
+pub(crate) struct Id<T>(pub(crate) T);
+
+impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Id<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let id = match text.strip_prefix('=') {
+            None => text,
+            Some(encoded) => decode(encoded)
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .ok_or_else(|| D::Error::custom("must be base64url of UTF-8 behind the `=`"))?,
+        };
+        id.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// A parameter that is read by its `FromStr`.
+pub(crate) fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| text.parse().map_err(D::Error::custom))
+        .transpose()
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()
+}
+
+/// Where a list goes on: a `T`, which callers need not understand.
+pub(crate) struct Cursor<T>(PhantomData<T>);
+
+impl<T: Serialize + DeserializeOwned> Cursor<T> {
+    /// The text that stands for a place.
+    pub(crate) fn encode(place: &T) -> String {
+        let json = serde_json::to_vec(place).expect("strings and numbers serialize");
+        URL_SAFE_NO_PAD.encode(json)
+    }
+
+    /// The place that a text stands for.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] where it is none of this list's.
+    pub(crate) fn decode(text: &str) -> Result<T, Problem> {
+        decode(text)
+            .and_then(|json| serde_json::from_slice(&json).ok())
+            .ok_or_else(invalid_cursor)
+    }
+}
+
+/// A cursor that is none of this list.
+pub(crate) fn invalid_cursor() -> Problem {
+    Problem::invalid("after", "must be the `next` of an answer to this request")
+}
+
+/// The longest [`Reason`], in bytes.
+const REASON_MAX_BYTES: usize = 256;
+
+/// What a client is told when its socket is closed.
+pub(crate) struct Reason(String);
+
+impl Reason {
+    /// The text.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Reason {
+    fn default() -> Self {
+        Self("closed by the server".to_owned())
+    }
+}
+
+impl FromStr for Reason {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() > REASON_MAX_BYTES {
+            return Err("must have at most 256 bytes");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
