@@ -25,7 +25,7 @@ const JOBS: &str = "DeliveryQueue";
 const DELIVERY_CONCURRENCY: usize = 2;
 
 /// How many members one invocation posts to: the template's `MembersPerJob`.
-const MEMBERS_PER_JOB: usize = 1000;
+pub(crate) const MEMBERS_PER_JOB: usize = 1000;
 
 /// How many posts each process makes before it is measured.
 const WARMING_POSTS: usize = 1000;
