@@ -25,6 +25,11 @@ pub(crate) enum Contender {
 }
 
 impl Contender {
+    /// Whether it runs on Node.js.
+    pub(crate) fn is_node(self) -> bool {
+        matches!(self, Self::Tutorial | Self::Improved)
+    }
+
     /// Its name in the tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
