@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use hermes_cost::{Bill, Measured, Prices, Workload, billed_ms, bills};
+use hermes_cost::{Bill, Measured, Prices, Workload, billed_ms, bills, fanout_ms};
 
 use super::{capital, table};
 use crate::results::{Results, thousands};
@@ -120,7 +120,7 @@ pub(super) fn memory(text: &mut String, measured: &Measured) {
     );
     line!(
         text,
-        "memory, and 5 ms for each call to another service. CPU times are this machine's."
+        "memory, 5 ms for each call to another service, and 15 ms for a post, of which 64 are under way. CPU times are this machine's."
     );
     line!(text);
     table(
@@ -129,19 +129,22 @@ pub(super) fn memory(text: &mut String, measured: &Measured) {
             "function", "128 MB", "256 MB", "512 MB", "1,024 MB", "1,769 MB",
         ],
     );
-    // With the posts of a room of 100, side by side with their waiting.
-    let message = figures.message_us + 100.0 * figures.post_us;
-    let rows = [
-        ("authorizer, first time", figures.authorizer_us, 1.0),
-        ("connect", figures.connect_us, 1.0),
-        ("disconnect", figures.disconnect_us, 1.0),
-        ("ping", figures.ping_us, 1.0),
-        ("send-message to 100", message, 6.0),
-        ("deliver to 1,000", 1000.0 * figures.post_us, 2.0),
+    let call = |cpu_us| move |mb| billed_ms(mb, cpu_us, 1.0);
+    let rows: [(&str, &dyn Fn(f64) -> f64); 6] = [
+        ("authorizer, first time", &call(figures.authorizer_us)),
+        ("connect", &call(figures.connect_us)),
+        ("disconnect", &call(figures.disconnect_us)),
+        ("ping", &call(figures.ping_us)),
+        ("send-message to 100", &|mb| {
+            fanout_ms(mb, figures, 100.0, 3.0)
+        }),
+        ("deliver to 1,000", &|mb| {
+            fanout_ms(mb, figures, 1000.0, 2.0)
+        }),
     ];
-    for (name, cpu_us, calls) in rows {
+    for (name, billed) in rows {
         let cells = sizes.map(|mb| {
-            let ms = billed_ms(mb, cpu_us, calls);
+            let ms = billed(mb);
             let gb_seconds = mb / 1024.0 * ms / 1000.0 * 1e6;
             let usd = prices.lambda_requests.of(1e6) + prices.lambda_arm_gb_seconds.of(gb_seconds);
             format!("${usd:.2}, {ms:.0} ms")
