@@ -8,6 +8,9 @@ use std::time::Duration;
 use crate::aws::{Aws, CONNECTIONS, JWT_SECRET, TUTORIAL_CONNECTIONS};
 use crate::endpoint::Served;
 
+/// The length of the session token that the functions have, as credentials of a role do.
+const SESSION_TOKEN: usize = 900;
+
 /// Who does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Contender {
@@ -22,6 +25,11 @@ pub(crate) enum Contender {
 }
 
 impl Contender {
+    /// Whether it runs on Node.js.
+    pub(crate) fn is_node(self) -> bool {
+        matches!(self, Self::Tutorial | Self::Improved)
+    }
+
     /// Its name in the tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -143,6 +151,8 @@ impl Stage {
                 "AWS_SECRET_ACCESS_KEY",
                 "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
             ),
+            // Every role has one, of about this length: it is sent and signed with each request.
+            ("AWS_SESSION_TOKEN", &"t".repeat(SESSION_TOKEN)),
             ("AWS_LAMBDA_FUNCTION_NAME", handler.hermes),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),

@@ -12,11 +12,12 @@ use crate::contender::{
     SEND_MESSAGE, SEND_MESSAGE_TO_SQS, Stage,
 };
 use crate::events::{self, Client};
+use crate::fanout::{self, MEMBERS_PER_JOB};
 use crate::runtime::Function;
 use crate::warm::{self, Kind};
 
-/// Posts of one call of deliver and of the floor.
-const POSTS: usize = 100;
+/// Posts of one call of deliver and of the floor: a full page of members, as a delivery job has it.
+const POSTS: usize = MEMBERS_PER_JOB;
 
 /// What was counted.
 #[derive(Debug, Clone, Copy)]
@@ -61,10 +62,10 @@ pub(crate) async fn measure(stage: &Stage, clients: &[Client]) -> Result<Vec<Ins
     let mut results = Vec::new();
     for (contender, handler, kind) in CASES {
         let of_a_post = matches!(handler, DELIVER | POST);
-        crate::fanout::fill(stage, if of_a_post { POSTS } else { 1 })?;
+        fanout::fill(stage, if of_a_post { POSTS } else { 1 })?;
         let (few, many) = match (handler, kind) {
             (_, Kind::AcceptedFirst) => (1, 3),
-            (DELIVER | POST, _) => (2, 7),
+            (DELIVER | POST, _) => (1, 3),
             _ => (5, 30),
         };
         let few_count = count(stage, clients, (contender, handler, kind), few).await?;

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser};
+use clap::{Args, Parser, ValueEnum};
 
 use crate::contender::{
     AUTHORIZER, CONNECT, Contender, DEFAULT, DELIVER, DISCONNECT, RECOVER, SEND_MESSAGE,
@@ -65,6 +65,28 @@ struct Run {
     /// Smaller rooms and tables, and fewer rounds
     #[arg(long)]
     quick: bool,
+    /// Measure only this, and write no report (several: comma-separated)
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
+}
+
+/// What can be measured on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Cold starts
+    Cold,
+    /// Warm functions, and the authorizer
+    Warm,
+    /// A reconnect storm
+    Storm,
+    /// Instructions, under callgrind
+    Instructions,
+    /// Fan-out
+    Fanout,
+    /// Fan-out under the account's token bucket
+    Quota,
+    /// Units of `DynamoDB` and SQS
+    Units,
 }
 
 /// How much is measured.
@@ -144,53 +166,88 @@ impl Run {
             fanouts: Vec::new(),
             units: Vec::new(),
         };
-        measure(&stage, extent, &mut results).await?;
-        write(&results, &self.root)
+        let parts = match self.only[..] {
+            [] => Part::value_variants(),
+            _ => &self.only,
+        };
+        measure(&stage, extent, parts, &mut results).await?;
+        if self.only.is_empty() {
+            write(&results, &self.root)?;
+        }
+        goals(&results);
+        Ok(())
     }
 }
 
-async fn measure(stage: &Stage, extent: &Extent, results: &mut Results) -> Result<()> {
+async fn measure(
+    stage: &Stage,
+    extent: &Extent,
+    parts: &[Part],
+    results: &mut Results,
+) -> Result<()> {
+    let clients: Vec<Client> = (0..extent.clients)
+        .map(|i| Client::new("warm", i))
+        .collect::<Result<_>>()?;
+    let rows = clients.iter().map(|client| client.row.clone());
+    stage.aws.put("Credentials", rows)?;
+    for part in parts {
+        match part {
+            Part::Cold => cold_starts(stage, extent, &clients[0], results).await?,
+            Part::Warm => {
+                say("warm functions, and the authorizer");
+                results.warm =
+                    warm::measure(stage, &clients, extent.warm_calls, extent.rounds).await?;
+            }
+            Part::Storm => {
+                say("a reconnect storm");
+                results.storm =
+                    storm::measure(stage, &clients, extent.storm, extent.rounds).await?;
+            }
+            Part::Instructions if instructions::available() => {
+                say("instructions, under callgrind");
+                results.instructions = instructions::measure(stage, &clients).await?;
+            }
+            Part::Instructions => say("valgrind is not installed: no instructions are counted"),
+            Part::Fanout => fan_outs(stage, extent, results).await?,
+            Part::Quota => under_quota(stage, extent, results).await?,
+            Part::Units => {
+                say("units");
+                results.units =
+                    units::measure(stage, &clients[0], extent.tables, extent.rooms).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn cold_starts(
+    stage: &Stage,
+    extent: &Extent,
+    client: &Client,
+    results: &mut Results,
+) -> Result<()> {
     say("cold starts");
-    let client = Client::new("warm", 0)?;
-    let put = |client: &Client| {
-        stage
-            .aws
-            .put("Credentials", std::iter::once(client.row.clone()))
-    };
-    put(&client)?;
-    results.cold = cold::measure(stage, &client, None, extent.cold_rounds).await?;
+    results.cold = cold::measure(stage, client, None, extent.cold_rounds).await?;
     for memory_mb in [512, 128] {
         if let Err(error) = quota::Quota::of(memory_mb) {
             results.no_quota = Some(format!("{error:#}"));
             continue;
         }
         say(&format!("cold starts with the CPU share of {memory_mb} MB"));
-        let cold = cold::measure(stage, &client, Some(memory_mb), extent.quota_rounds).await?;
+        let cold = cold::measure(stage, client, Some(memory_mb), extent.quota_rounds).await?;
         results.cold.extend(cold);
     }
+    Ok(())
+}
 
-    say("warm functions, and the authorizer");
-    let clients: Vec<Client> = (0..extent.clients)
-        .map(|i| Client::new("warm", i))
-        .collect::<Result<_>>()?;
-    clients.iter().try_for_each(put)?;
-    results.warm = warm::measure(stage, &clients, extent.warm_calls, extent.rounds).await?;
-    say("a reconnect storm");
-    results.storm = storm::measure(stage, &clients, extent.storm, extent.rounds).await?;
+const ALL: [Contender; 4] = [
+    Contender::Hermes,
+    Contender::Tutorial,
+    Contender::Improved,
+    Contender::Floor,
+];
 
-    if instructions::available() {
-        say("instructions, under callgrind");
-        results.instructions = instructions::measure(stage, &clients).await?;
-    } else {
-        say("valgrind is not installed: no instructions are counted");
-    }
-
-    let all = [
-        Contender::Hermes,
-        Contender::Tutorial,
-        Contender::Improved,
-        Contender::Floor,
-    ];
+async fn fan_outs(stage: &Stage, extent: &Extent, results: &mut Results) -> Result<()> {
     for &members in extent.rooms {
         fanout::fill(stage, members)?;
         for &ms in extent.delays_ms {
@@ -208,10 +265,14 @@ async fn measure(stage: &Stage, extent: &Extent, results: &mut Results) -> Resul
                 let rounds = rounds(extent, members, ms);
                 results
                     .fanouts
-                    .extend(fanout::measure(stage, case, &all, rounds).await?);
+                    .extend(fanout::measure(stage, case, &ALL, rounds).await?);
             }
         }
     }
+    Ok(())
+}
+
+async fn under_quota(stage: &Stage, extent: &Extent, results: &mut Results) -> Result<()> {
     for &members in extent.quota_rooms {
         say(&format!("fan-out to {members} under the token bucket"));
         fanout::fill(stage, members)?;
@@ -220,12 +281,11 @@ async fn measure(stage: &Stage, extent: &Extent, results: &mut Results) -> Resul
             behaviour: Behaviour::Quota,
             tls: false,
         };
+        let rounds = extent.rounds.min(3);
         results
             .fanouts
-            .extend(fanout::measure(stage, case, &all[..3], extent.rounds.min(3)).await?);
+            .extend(fanout::measure(stage, case, &ALL[..3], rounds).await?);
     }
-    say("units");
-    results.units = units::measure(stage, &client, extent.tables, extent.rooms).await?;
     Ok(())
 }
 
@@ -237,6 +297,11 @@ fn write(results: &Results, root: &Path) -> Result<()> {
     let measured = results.measured().context("not everything was measured")?;
     let figures = serde_json::to_string_pretty(&measured)? + "\n";
     fs::write(root.join("cost/measured.json"), figures)?;
+    println!("The report: {}", folder.join("RESULTS.md").display());
+    Ok(())
+}
+
+fn goals(results: &Results) {
     for goal in results.goals() {
         let mark = match goal.reached {
             Some(true) => "✓",
@@ -245,8 +310,6 @@ fn write(results: &Results, root: &Path) -> Result<()> {
         };
         println!("{mark} {:40} {:48} {}", goal.what, goal.goal, goal.measured);
     }
-    println!("\nThe report: {}", folder.join("RESULTS.md").display());
-    Ok(())
 }
 
 /// What takes minutes is measured less often.

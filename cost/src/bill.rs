@@ -159,7 +159,7 @@ fn gb_seconds(calls: f64, memory_mb: f64, cpu_us: f64, waits_ms: f64) -> f64 {
     calls * memory_mb / 1024.0 * billed(memory_mb, cpu_us, waits_ms) / 1000.0
 }
 
-/// The same of invocations that post to `members`, so many at once: they compute while they wait.
+/// The same of invocations that post to `members`, so many at once.
 fn fanout_gb_seconds(
     calls: f64,
     memory_mb: f64,
@@ -168,15 +168,22 @@ fn fanout_gb_seconds(
     at_once: f64,
     calls_each: f64,
 ) -> f64 {
+    let waits_ms = CALL_MS * calls_each + posting_ms(memory_mb, figures, members, at_once);
+    gb_seconds(calls, memory_mb, figures.message_us, waits_ms)
+}
+
+/// The time of posts to `members`, so many at once, in milliseconds: they are computed while others wait.
+fn posting_ms(memory_mb: f64, figures: &Figures, members: f64, at_once: f64) -> f64 {
     let slower = (MB_OF_A_CPU / memory_mb).max(1.0);
     let computing = figures.post_us / 1000.0 * slower * members;
     let waiting = POST_MS * (members / at_once).ceil();
-    gb_seconds(
-        calls,
-        memory_mb,
-        figures.message_us,
-        CALL_MS * calls_each + computing.max(waiting),
-    )
+    computing.max(waiting)
+}
+
+/// Billed time of an invocation of Hermes that posts to `members`, and makes `calls` other calls, in milliseconds.
+pub fn fanout_ms(memory_mb: f64, figures: &Figures, members: f64, calls: f64) -> f64 {
+    let waits_ms = CALL_MS * calls + posting_ms(memory_mb, figures, members, HERMES_POSTS);
+    billed(memory_mb, figures.message_us, waits_ms)
 }
 
 fn units(bytes: f64, unit: f64) -> f64 {
@@ -224,8 +231,8 @@ fn hermes(workload: &Workload, figures: &Figures, prices: &Prices) -> Bill {
         if keeps { CALL_MS } else { 0.0 },
     );
     let calls_each = if keeps { 3.0 } else { 1.0 };
-    let published = fanout_gb_seconds(messages, 512.0, figures, page, HERMES_POSTS, calls_each)
-        + fanout_gb_seconds(jobs, 512.0, figures, page, HERMES_POSTS, 2.0);
+    let published = fanout_gb_seconds(messages, 256.0, figures, page, HERMES_POSTS, calls_each)
+        + fanout_gb_seconds(jobs, 256.0, figures, page, HERMES_POSTS, 2.0);
     bill.add(
         "Lambda",
         "GB-seconds: handshakes",

@@ -7,6 +7,6 @@ mod bill;
 mod measured;
 mod prices;
 
-pub use bill::{Bill, DAYS, Line, Workload, billed_ms, bills};
+pub use bill::{Bill, DAYS, Line, Workload, billed_ms, bills, fanout_ms};
 pub use measured::{Figures, Measured};
 pub use prices::{Price, Prices};

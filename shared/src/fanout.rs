@@ -4,22 +4,28 @@
 //! partitions of a sharded one, those for whom time ran out) becomes a delivery job for another
 //! invocation: so memory is bounded whatever the room's size, and jobs run side by side.
 
+mod pace;
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::value::RawValue;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use crate::delivery::DeliveryJob;
+use crate::id::ConnectionId;
 use crate::message::Message;
 use crate::partition::{Partition, Sharding};
-use crate::ports::{Connections, DeliveryJobs, Member, PortError, Posted, Sockets};
+use crate::ports::{
+    Connections, DeliveryJobs, Member, PortError, PostError, Posted, Remedy, Sockets,
+};
 use crate::telemetry::{Metric, emit, error_chain};
 use crate::time::{Clock, Timestamp};
+
+use pace::Pace;
 
 /// How long a connection may answer 410 before it counts as closed. `$connect` writes the row before
 /// API Gateway opens the socket, and until then a post answers 410 too.
@@ -56,7 +62,7 @@ pub struct Fanout<C, S, J, K> {
     sharding: Sharding,
     members_per_job: NonZeroUsize,
     concurrency: NonZeroUsize,
-    posting: Semaphore,
+    pace: Pace,
 }
 
 /// What became of the connections of a page: each is in exactly one of the counts.
@@ -82,7 +88,7 @@ enum Fate {
 
 impl<C: Connections, S: Sockets, J: DeliveryJobs, K: Clock> Fanout<C, S, J, K> {
     /// A fan-out that has at most `concurrency` posts under way, however many notifications it
-    /// delivers at once.
+    /// delivers at once, and fewer while posts are throttled.
     pub fn new(
         connections: C,
         sockets: S,
@@ -99,7 +105,7 @@ impl<C: Connections, S: Sockets, J: DeliveryJobs, K: Clock> Fanout<C, S, J, K> {
             sharding,
             members_per_job: MEMBERS_PER_JOB,
             concurrency,
-            posting: Semaphore::new(concurrency.get()),
+            pace: Pace::new(concurrency),
         }
     }
 
@@ -219,7 +225,7 @@ impl<C: Connections, S: Sockets, J: DeliveryJobs, K: Clock> Fanout<C, S, J, K> {
     }
 
     async fn post(&self, job: &DeliveryJob, member: &Member, deadline: Instant) -> Fate {
-        let Ok(Ok(_permit)) = timeout_at(deadline, self.posting.acquire()).await else {
+        let Ok(_turn) = timeout_at(deadline, self.pace.turn()).await else {
             return Fate::Untried;
         };
         if Instant::now() >= deadline {
@@ -227,10 +233,12 @@ impl<C: Connections, S: Sockets, J: DeliveryJobs, K: Clock> Fanout<C, S, J, K> {
         }
         let deadline = deadline.min(Instant::now() + POST_MAX);
         let connection = &member.connection;
-        let attempt = || self.sockets.post(connection, job.frame.get());
+        let attempt = || self.attempt(connection, job.frame.get());
         match timeout_at(
             deadline,
-            attempt.retry(backoff()).when(|error| error.retryable),
+            attempt
+                .retry(backoff())
+                .when(|error| error.remedy != Remedy::None),
         )
         .await
         {
@@ -249,6 +257,17 @@ impl<C: Connections, S: Sockets, J: DeliveryJobs, K: Clock> Fanout<C, S, J, K> {
                 Fate::Failed
             }
         }
+    }
+
+    async fn attempt(&self, connection: &ConnectionId, frame: &str) -> Result<Posted, PostError> {
+        let window = self.pace.window();
+        let posted = self.sockets.post(connection, frame).await;
+        match &posted {
+            Ok(_) => self.pace.taken(),
+            Err(error) if error.remedy == Remedy::SlowDown => self.pace.throttled(window),
+            Err(_) => {}
+        }
+        posted
     }
 
     async fn forget_if_closed(&self, partition: &Partition, member: &Member) {

@@ -20,7 +20,7 @@ use crate::message::Sequence;
 use crate::partition::Partition;
 use crate::ports::{
     Connections, Credential, Credentials, DeadLetters, DeliveryJobs, Member, MemberPage,
-    MessageQueue, PageToken, PortError, PostError, Posted, Sockets, Written, expires_at,
+    MessageQueue, PageToken, PortError, PostError, Posted, Remedy, Sockets, Written, expires_at,
 };
 use crate::secret::Secret;
 use crate::time::{Clock, Timestamp};
@@ -308,13 +308,13 @@ impl Sockets for MemorySockets {
         {
             *times -= 1;
             return Err(PostError {
-                retryable: true,
+                remedy: Remedy::SlowDown,
                 source: "429 LimitExceededException".into(),
             });
         }
         if state.broken.contains(connection) {
             return Err(PostError {
-                retryable: false,
+                remedy: Remedy::None,
                 source: "403 ForbiddenException".into(),
             });
         }

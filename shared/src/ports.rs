@@ -275,12 +275,23 @@ pub enum Posted {
     Gone,
 }
 
+/// What may help where a post failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Tried again, it fails again.
+    None,
+    /// It may succeed later: a server error, a timeout.
+    Later,
+    /// Too many posts are made (429): it may succeed later, and sooner if fewer are made.
+    SlowDown,
+}
+
 /// A post failed.
 #[derive(Debug, thiserror::Error)]
 #[error("posting to the connection failed")]
 pub struct PostError {
-    /// Whether it may succeed later: throttled, a server error, a timeout.
-    pub retryable: bool,
+    /// What may help.
+    pub remedy: Remedy,
     /// Why it failed.
     #[source]
     pub source: Box<dyn Error + Send + Sync>,

@@ -295,6 +295,36 @@ async fn posts_under_way_are_bounded_across_messages() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn throttled_it_makes_fewer_posts_at_once_and_slowly_more_again() {
+    let world = World::new();
+    let alice = world.member("red", "alice", "a", HOUR).await;
+    world.sockets.throttle(&alice, 1);
+    for i in 0..290 {
+        world
+            .member("blue", &format!("user-{i}"), &format!("b{i}"), HOUR)
+            .await;
+    }
+    let fanout = world.fanout(64);
+    let deadline = Instant::now() + 20 * SECOND;
+    for body in [
+        r#"{"room_id":"red","data":1}"#,
+        r#"{"room_id":"blue","data":2}"#,
+    ] {
+        let message = message(body);
+        fanout
+            .deliver(&message, &frame(&message), deadline)
+            .await
+            .unwrap();
+    }
+    assert_eq!(world.sockets.posts(), 292);
+    assert_eq!(
+        world.sockets.most_under_way(),
+        34,
+        "half as many, and one more after each hundred"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_was_not_tried_in_time_is_counted() {
     let world = World::new();
     for i in 0..10 {

@@ -15,18 +15,18 @@ use aws_sdk_apigatewaymanagement::primitives::Blob;
 use aws_types::SdkConfig;
 use hermes::ConnectionId;
 use hermes::aws::ApiGatewaySockets;
-use hermes::ports::{Posted, Sockets};
+use hermes::ports::{Posted, Remedy, Sockets};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
 const FRAME: &str = r#"{"data":"grüezi"}"#;
 
-/// What the fan-out learns of a post: done, closed, or failed, and then whether it tries again.
+/// What the fan-out learns of a post: done, closed, or failed, and then what may help.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Done(Posted),
-    Failed { retryable: bool },
+    Failed(Remedy),
 }
 
 /// A server that behaves towards each connection as its name says, and remembers what it was asked.
@@ -140,9 +140,7 @@ async fn serve(mut socket: TcpStream, requests: Arc<Mutex<Vec<String>>>) {
 async fn lean(sockets: &ApiGatewaySockets, connection: &ConnectionId) -> Outcome {
     match sockets.post(connection, FRAME).await {
         Ok(posted) => Outcome::Done(posted),
-        Err(error) => Outcome::Failed {
-            retryable: error.retryable,
-        },
+        Err(error) => Outcome::Failed(error.remedy),
     }
 }
 
@@ -156,9 +154,9 @@ async fn sdk(client: &Client, connection: &ConnectionId) -> Outcome {
         Ok(_) => Outcome::Done(Posted::Delivered),
         Err(error) => match error.raw_response().map(|answer| answer.status().as_u16()) {
             Some(410) => Outcome::Done(Posted::Gone),
-            status => Outcome::Failed {
-                retryable: status.is_none_or(|status| status == 429 || status >= 500),
-            },
+            Some(429) => Outcome::Failed(Remedy::SlowDown),
+            Some(status) if status < 500 => Outcome::Failed(Remedy::None),
+            _ => Outcome::Failed(Remedy::Later),
         },
     }
 }
@@ -176,21 +174,21 @@ async fn what_becomes_of_a_post_is_what_the_sdk_says() {
     let (config, endpoint) = (server.config(), server.endpoint());
     let client = sdk_client(&config, &endpoint);
     let sockets = ApiGatewaySockets::new(&config, &endpoint).unwrap();
-    let failed = |retryable| Outcome::Failed { retryable };
+    let failed = Outcome::Failed;
     for (name, expected) in [
         ("open", Outcome::Done(Posted::Delivered)),
         ("gone", Outcome::Done(Posted::Gone)),
-        ("limit", failed(true)),
-        ("forbidden", failed(false)),
-        ("large", failed(false)),
-        ("moved", failed(false)),
-        ("bad", failed(false)),
-        ("broken", failed(true)),
-        ("busy", failed(true)),
-        ("silent", failed(true)),
-        ("closing", failed(true)),
-        ("reset", failed(true)),
-        ("half", failed(true)),
+        ("limit", failed(Remedy::SlowDown)),
+        ("forbidden", failed(Remedy::None)),
+        ("large", failed(Remedy::None)),
+        ("moved", failed(Remedy::None)),
+        ("bad", failed(Remedy::None)),
+        ("broken", failed(Remedy::Later)),
+        ("busy", failed(Remedy::Later)),
+        ("silent", failed(Remedy::Later)),
+        ("closing", failed(Remedy::Later)),
+        ("reset", failed(Remedy::Later)),
+        ("half", failed(Remedy::Later)),
     ] {
         let connection = name.parse().unwrap();
         assert_eq!(sdk(&client, &connection).await, expected, "SDK: {name}");
@@ -205,7 +203,7 @@ async fn nobody_listening_is_worth_another_attempt() {
     let (config, endpoint) = (server.config(), "http://127.0.0.1:1/dev");
     let connection = "open".parse().unwrap();
     let sockets = ApiGatewaySockets::new(&config, endpoint).unwrap();
-    let expected = Outcome::Failed { retryable: true };
+    let expected = Outcome::Failed(Remedy::Later);
     assert_eq!(lean(&sockets, &connection).await, expected);
     let client = sdk_client(&config, endpoint);
     assert_eq!(sdk(&client, &connection).await, expected);

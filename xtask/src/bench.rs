@@ -24,9 +24,13 @@ const FLOORS: &str = "floors";
 /// Arguments of `bench`.
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// Smaller rooms and tables, and fewer rounds: some minutes instead of an hour
+    /// Smaller rooms and tables, and fewer rounds: five minutes of measuring
     #[arg(long)]
     quick: bool,
+    /// Measure only this, and write no report: cold, warm, storm, instructions, fanout, quota, units
+    /// (several: comma-separated)
+    #[arg(long, value_name = "PARTS")]
+    only: Option<String>,
 }
 
 impl Bench {
@@ -68,6 +72,9 @@ impl Bench {
             bench.arg("--root").arg(&workspace.root);
             if self.quick {
                 bench.arg("--quick");
+            }
+            if let Some(only) = &self.only {
+                bench.args(["--only", only]);
             }
             step.show(&bench, |_| {})
         })

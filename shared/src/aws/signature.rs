@@ -1,19 +1,23 @@
 //! Signature Version 4 of the posts: what the SDK writes, but the key is derived once a day instead of
 //! once a request, and the frame, which is the same for all members of a room, is hashed once.
+//! What is long is hashed by aws-lc; the HMAC, which is short, by the crate that the SDK has for it, because to copy
+//! a key of aws-lc's takes more instructions than to use it.
 //! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::digest;
 use aws_sigv4::sign::v4::generate_signing_key;
 use aws_smithy_http::label::{EncodingStrategy, fmt_string};
 use aws_types::SdkConfig;
+use hmac::digest::InvalidLength;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderValue;
 use http::header::InvalidHeaderValue;
+use sha2::Sha256;
 
 /// The name that `@connections` is signed for.
 const SERVICE: &str = "execute-api";
@@ -31,14 +35,19 @@ pub(super) struct Signer {
     key: Mutex<Option<Arc<Key>>>,
 }
 
-/// Credentials, and what follows from them for one day.
+/// What follows from credentials for one day.
 #[derive(Debug)]
 struct Key {
-    credentials: Credentials,
-    token: Option<HeaderValue>,
     until: SystemTime,
     day: String,
-    key: hmac::Key,
+    scope: String,
+    hmac: Hmac<Sha256>,
+    token: Option<HeaderValue>,
+    /// The end of the canonical headers, and the names of all: what is signed between the date and the
+    /// payload.
+    signed: String,
+    /// The header `authorization` up to the signature.
+    authorization: String,
 }
 
 /// What is signed of a request, besides its time.
@@ -67,6 +76,8 @@ pub(super) enum SigningError {
     Credentials(#[from] CredentialsError),
     #[error("the credentials contain what no header can")]
     Header(#[from] InvalidHeaderValue),
+    #[error("the key has a length that HMAC does not take")]
+    Key(#[from] InvalidLength),
 }
 
 /// A payload's SHA-256, in hex.
@@ -94,35 +105,36 @@ impl Signer {
         date.retain(|letter| letter != '-' && letter != ':');
         let key = self.key(&date[..8], now).await?;
 
-        let token = key.credentials.session_token();
-        let (token_header, token_name) = match token {
-            Some(token) => (
-                format!("x-amz-security-token:{token}\n"),
-                ";x-amz-security-token",
-            ),
-            None => (String::new(), ""),
-        };
-        let signed_headers = format!("content-type;host;x-amz-date{token_name}");
-        let canonical = format!(
-            "{}\n{}\n\ncontent-type:{}\nhost:{}\nx-amz-date:{date}\n{token_header}\n{signed_headers}\n{}",
+        let mut canonical = digest::Context::new(&digest::SHA256);
+        for part in [
             request.method,
-            fmt_string(request.path, EncodingStrategy::Greedy),
+            "\n",
+            &fmt_string(request.path, EncodingStrategy::Greedy),
+            "\n\ncontent-type:",
             request.content_type,
+            "\nhost:",
             request.host,
+            "\nx-amz-date:",
+            &date,
+            &key.signed,
             request.payload,
-        );
-        let scope = format!("{}/{}/{SERVICE}/aws4_request", key.day, self.region);
-        let to_sign = format!(
-            "AWS4-HMAC-SHA256\n{date}\n{scope}\n{}",
-            hash(canonical.as_bytes())
-        );
-        let signature = hex(hmac::sign(&key.key, to_sign.as_bytes()).as_ref());
-        let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={signed_headers}, Signature={signature}",
-            key.credentials.access_key_id()
-        );
+        ] {
+            canonical.update(part.as_bytes());
+        }
+        let mut signature = key.hmac.clone();
+        for part in [
+            "AWS4-HMAC-SHA256\n",
+            &date,
+            "\n",
+            &key.scope,
+            "\n",
+            &hex(canonical.finish().as_ref()),
+        ] {
+            signature.update(part.as_bytes());
+        }
+        let signature = hex(&signature.finalize().into_bytes());
         Ok(Signature {
-            authorization: sensitive(authorization)?,
+            authorization: sensitive([key.authorization.as_str(), &signature].concat())?,
             date: HeaderValue::try_from(date)?,
             token: key.token.clone(),
         })
@@ -141,13 +153,27 @@ impl Signer {
         let secret = credentials.secret_access_key();
         let key = generate_signing_key(secret, now, &self.region, SERVICE);
         let until = credentials.expiry().map(|expiry| expiry - BUFFER);
-        let token = credentials.session_token().map(str::to_owned);
+        let token = credentials.session_token();
+        let (token_line, token_name) = match token {
+            Some(token) => (
+                format!("x-amz-security-token:{token}\n"),
+                ";x-amz-security-token",
+            ),
+            None => (String::new(), ""),
+        };
+        let names = format!("content-type;host;x-amz-date{token_name}");
+        let scope = format!("{day}/{}/{SERVICE}/aws4_request", self.region);
         let key = Arc::new(Key {
-            token: token.map(sensitive).transpose()?,
             until: until.unwrap_or(now + LONGEST),
             day: day.to_owned(),
-            key: hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()),
-            credentials,
+            hmac: Hmac::new_from_slice(key.as_ref())?,
+            token: token.map(str::to_owned).map(sensitive).transpose()?,
+            signed: format!("\n{token_line}\n{names}\n"),
+            authorization: format!(
+                "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature=",
+                credentials.access_key_id()
+            ),
+            scope,
         });
         *self.lock() = Some(Arc::clone(&key));
         Ok(key)
@@ -168,20 +194,16 @@ fn sensitive(value: String) -> Result<HeaderValue, InvalidHeaderValue> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from(DIGITS[usize::from(digit)]));
-        }
-    }
-    text
+    let mut text = vec![0; 2 * bytes.len()];
+    hex::encode_to_slice(bytes, &mut text).expect("there is room for it");
+    String::from_utf8(text).expect("digits are UTF-8")
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use aws_credential_types::Credentials;
     use aws_credential_types::provider::future::ProvideCredentials as Provided;
     use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
     use aws_sigv4::sign::v4::SigningParams;

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use super::http::Http;
 use super::signature::{Signable, Signer, SigningError, hash};
 use crate::id::ConnectionId;
-use crate::ports::{PortError, PostError, Posted, Sockets};
+use crate::ports::{PortError, PostError, Posted, Remedy, Sockets};
 
 const CONTENT: &str = "application/octet-stream";
 const AGENT: &str = concat!("hermes/", env!("CARGO_PKG_VERSION"));
@@ -79,12 +79,13 @@ enum Failure {
 
 impl Failure {
     /// No answer at all (a timeout, a broken connection) may pass, like 429 and 5xx.
-    fn is_retryable(&self) -> bool {
+    fn remedy(&self) -> Remedy {
         match self {
-            Self::Refused { status, .. } => {
-                *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
+            Self::Refused { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS => {
+                Remedy::SlowDown
             }
-            _ => true,
+            Self::Refused { status, .. } if !status.is_server_error() => Remedy::None,
+            _ => Remedy::Later,
         }
     }
 }
@@ -203,7 +204,7 @@ impl Sockets for ApiGatewaySockets {
         outcome
             .unwrap_or(Err(Failure::Timeout(self.attempt_timeout)))
             .map_err(|failure| PostError {
-                retryable: failure.is_retryable(),
+                remedy: failure.remedy(),
                 source: failure.into(),
             })
     }

@@ -12,7 +12,7 @@ use hermes::message::Sequence;
 use hermes::partition::Partition;
 use hermes::ports::{
     Connections, DeadLetters, DeliveryJobs, Log, LogPage, Member, MemberPage, MessageQueue,
-    PageToken, PortError, PostError, Posted, Sockets,
+    PageToken, PortError, PostError, Posted, Remedy, Sockets,
 };
 use hermes::time::Clock;
 use hermes::{ConnectionId, MessageId, Timestamp, UserId};
@@ -303,7 +303,7 @@ impl Sockets for Ports {
         if world.is_stormy() && world.strikes(850) {
             self.0.survive().await;
             return Err(PostError {
-                retryable: true,
+                remedy: Remedy::SlowDown,
                 source: "429 LimitExceededException".into(),
             });
         }
@@ -317,7 +317,10 @@ impl Sockets for Ports {
             Ok(posted)
         };
         self.call("post", post).await.map_err(|error| PostError {
-            retryable: self.world().rng().u8(0..8) > 0,
+            remedy: match self.world().rng().u8(0..8) {
+                0 => Remedy::None,
+                _ => Remedy::Later,
+            },
             source: error.into(),
         })
     }

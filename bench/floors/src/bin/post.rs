@@ -13,7 +13,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
@@ -30,6 +30,8 @@ const CONNECTIONS: usize = 64;
 
 /// As long as the notification that Hermes makes of the bench's message.
 const FRAME: &str = r#"{"user_id":"shop","data":{"type":"order","data":{"text":"Your order is on its way","number":4711}},"room_id":"room","id":"01993f6e-7d0c-7c31-9d2b-6f1f3c0c8a11","sent_at":"2026-11-22T00:00:00.000Z","stream":"room","epoch":"01993f6e7d0c7c319d2b6f1f3c0c8a11","offset":17}"#;
+
+const SIGNED_HEADERS: &str = "content-type;host;x-amz-date;x-amz-security-token";
 
 #[derive(Deserialize)]
 struct Event {
@@ -89,7 +91,8 @@ impl Client {
             .header(HOST, &self.signer.host)
             .header(CONTENT_TYPE, "application/octet-stream")
             .header("x-amz-date", &time)
-            .header(AUTHORIZATION, self.signer.authorization(&path, &time))
+            .header("x-amz-security-token", &self.signer.token)
+            .header(AUTHORIZATION, self.signer.authorization(&path, &time)?)
             .body(Full::new(Bytes::from_static(FRAME.as_bytes())))?;
         connection.ready().await?;
         let answer = connection.send_request(request).await?;
@@ -129,6 +132,8 @@ impl Client {
 struct Signer {
     host: String,
     access_key: String,
+    /// A role's session token, which every function has: it is sent with each request, and signed.
+    token: HeaderValue,
     scope: String,
     key: hmac::Key,
     payload: String,
@@ -150,13 +155,14 @@ impl Signer {
                 .map(ToString::to_string)
                 .unwrap_or_default(),
             access_key: env::var("AWS_ACCESS_KEY_ID")?,
+            token: env::var("AWS_SESSION_TOKEN")?.try_into()?,
             scope: format!("{date}/{region}/execute-api/aws4_request"),
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
             payload: hex(digest::digest(&digest::SHA256, FRAME.as_bytes()).as_ref()),
         })
     }
 
-    fn authorization(&self, path: &str, time: &str) -> String {
+    fn authorization(&self, path: &str, time: &str) -> Result<String, Error> {
         // Each part of a path is encoded once more.
         let path = path.replace('%', "%25").replace('@', "%40");
         let Self {
@@ -166,15 +172,16 @@ impl Signer {
             payload,
             ..
         } = self;
+        let token = self.token.to_str()?;
         let canonical = format!(
-            "POST\n{path}\n\ncontent-type:application/octet-stream\nhost:{host}\nx-amz-date:{time}\n\ncontent-type;host;x-amz-date\n{payload}"
+            "POST\n{path}\n\ncontent-type:application/octet-stream\nhost:{host}\nx-amz-date:{time}\nx-amz-security-token:{token}\n\n{SIGNED_HEADERS}\n{payload}"
         );
         let canonical = hex(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref());
         let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{canonical}");
         let signature = hex(hmac::sign(&self.key, to_sign.as_bytes()).as_ref());
-        format!(
-            "AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders=content-type;host;x-amz-date, Signature={signature}"
-        )
+        Ok(format!(
+            "AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={SIGNED_HEADERS}, Signature={signature}"
+        ))
     }
 }
 
