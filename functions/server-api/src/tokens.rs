@@ -13,6 +13,7 @@ use hermes::issue;
 use hermes::time::{Clock, SystemClock};
 use hermes::{RoomId, UserId};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use tracing::info;
 use utoipa::{IntoParams, ToSchema};
 
@@ -22,6 +23,9 @@ use crate::{Api, Ports};
 
 /// How long a token is good where the request does not say.
 const TTL: u32 = 3600;
+
+/// How long closing sockets may take: the function has 29 s.
+const TIME: Duration = Duration::from_secs(20);
 
 /// The longest that a token may be good: a day.
 pub(crate) const TTL_MAX: u32 = 24 * 3600;
@@ -134,7 +138,7 @@ pub(crate) struct Revoked {
     revoked: bool,
     /// How many sockets were closed.
     closed: usize,
-    /// How many could not be closed: send the request again.
+    /// How many may be open still: send the request again.
     failed: usize,
 }
 
@@ -171,6 +175,7 @@ pub(crate) async fn revoke<P: Ports>(
             &user,
             &partitions,
             reason.as_str(),
+            Instant::now() + TIME,
         )
         .await?
     } else {

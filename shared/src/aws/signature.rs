@@ -46,7 +46,8 @@ pub(super) struct Signable<'a> {
     pub(super) method: &'a str,
     /// As it stands in the URL.
     pub(super) path: &'a str,
-    pub(super) content_type: &'a str,
+    /// None where there is no content.
+    pub(super) content_type: Option<&'a str>,
     pub(super) host: &'a str,
     /// From [`hash`].
     pub(super) payload: &'a str,
@@ -102,12 +103,15 @@ impl Signer {
             ),
             None => (String::new(), ""),
         };
-        let signed_headers = format!("content-type;host;x-amz-date{token_name}");
+        let (content_name, [name, content, end]) = match request.content_type {
+            Some(content) => ("content-type;", ["content-type:", content, "\n"]),
+            None => ("", [""; 3]),
+        };
+        let signed_headers = format!("{content_name}host;x-amz-date{token_name}");
         let canonical = format!(
-            "{}\n{}\n\ncontent-type:{}\nhost:{}\nx-amz-date:{date}\n{token_header}\n{signed_headers}\n{}",
+            "{}\n{}\n\n{name}{content}{end}host:{}\nx-amz-date:{date}\n{token_header}\n{signed_headers}\n{}",
             request.method,
             fmt_string(request.path, EncodingStrategy::Greedy),
-            request.content_type,
             request.host,
             request.payload,
         );
@@ -201,11 +205,11 @@ mod tests {
         Signer::new(&config.build())
     }
 
-    fn signable<'a>(path: &'a str, payload: &'a str) -> Signable<'a> {
+    fn signable<'a>(method: &'a str, path: &'a str, payload: &'a str) -> Signable<'a> {
         Signable {
-            method: "POST",
+            method,
             path,
-            content_type: "application/octet-stream",
+            content_type: (method == "POST").then_some("application/octet-stream"),
             host: "abc.execute-api.eu-west-1.amazonaws.com",
             payload,
         }
@@ -213,14 +217,20 @@ mod tests {
 
     async fn signature(signer: &Signer, at: Duration) -> String {
         let payload = hash(b"");
-        let request = signable("/dev", &payload);
+        let request = signable("POST", "/dev", &payload);
         let now = SystemTime::UNIX_EPOCH + at;
         let signature = signer.sign(&request, now).await.unwrap();
         signature.authorization.to_str().unwrap().to_owned()
     }
 
     /// What the SDK's own crate says for the same request.
-    fn expected(credentials: Credentials, path: &str, body: &[u8], now: SystemTime) -> String {
+    fn expected(
+        credentials: Credentials,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        now: SystemTime,
+    ) -> String {
         let identity = credentials.into();
         let params = SigningParams::builder()
             .identity(&identity)
@@ -230,11 +240,11 @@ mod tests {
             .settings(SigningSettings::default());
         let Signable {
             content_type, host, ..
-        } = signable(path, "");
+        } = signable(method, path, "");
         let uri = format!("https://{host}{path}");
-        let headers = [("content-type", content_type), ("host", host)];
-        let request =
-            SignableRequest::new("POST", &uri, headers.into_iter(), SignableBody::Bytes(body));
+        let content_type = content_type.map(|content_type| ("content-type", content_type));
+        let headers = content_type.into_iter().chain([("host", host)]);
+        let request = SignableRequest::new(method, &uri, headers, SignableBody::Bytes(body));
         let signed = sign(request.unwrap(), &params.build().unwrap().into()).unwrap();
         let mut headers = signed.output().headers();
         let (_, authorization) = headers.find(|(name, _)| *name == "authorization").unwrap();
@@ -245,6 +255,7 @@ mod tests {
         #[test]
         fn the_signature_is_that_of_the_sdk(
             stage in "(/[A-Za-z0-9_-]{1,8}){0,2}",
+            method in "POST|DELETE",
             connection in "[ -~]{3,40}",
             body in proptest::collection::vec(any::<u8>(), 0..300),
             token in proptest::option::of("[A-Za-z0-9+/=]{1,400}"),
@@ -257,10 +268,10 @@ mod tests {
             let payload = hash(&body);
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let signer = signer(credentials.clone());
-            let signature = runtime.block_on(signer.sign(&signable(&path, &payload), now)).unwrap();
+            let signature = runtime.block_on(signer.sign(&signable(&method, &path, &payload), now)).unwrap();
             prop_assert_eq!(
                 signature.authorization.to_str().unwrap(),
-                expected(credentials, &path, &body, now)
+                expected(credentials, &method, &path, &body, now)
             );
         }
     }
@@ -318,7 +329,7 @@ mod tests {
             let now = SystemTime::UNIX_EPOCH + at;
             assert_eq!(
                 signature(&signer, at).await,
-                expected(credentials.clone(), "/dev", b"", now)
+                expected(credentials.clone(), "POST", "/dev", b"", now)
             );
         }
     }
@@ -326,7 +337,7 @@ mod tests {
     #[tokio::test]
     async fn a_configuration_without_credentials_is_an_error() {
         let signer = Signer::new(&SdkConfig::builder().build());
-        let request = signable("/dev", "");
+        let request = signable("POST", "/dev", "");
         let error = signer.sign(&request, SystemTime::now()).await.unwrap_err();
         assert!(matches!(error, SigningError::Credentials(_)));
     }
