@@ -63,7 +63,7 @@ pub async fn close_all(
     let mut outcomes = std::collections::BTreeMap::new();
     for round in 0..2 {
         if round > 0 {
-            sleep(HANDSHAKE).await;
+            let _ = timeout_at(deadline, sleep(HANDSHAKE)).await;
         }
         for partition in partitions {
             let mut page = None;

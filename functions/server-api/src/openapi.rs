@@ -64,12 +64,12 @@ impl Modify for SignatureVersion4 {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct RoomPath {
-    /// The room: as it is, or `=` and its base64url. The second form is for ids with other characters than
+    /// The room: as it is, or `~` and its base64url. The second form is for ids with other characters than
     /// letters, digits and `-_.~:@=`, because API Gateway decodes a path before Hermes sees it; and for those that
-    /// begin with a dot or `=`. A backend may write all ids so
+    /// begin with `.`, `~` or `=`. A backend may write all ids so
     #[param(
         max_length = 343,
-        pattern = "^([A-Za-z0-9_~:@-][A-Za-z0-9._~:@=-]*|=[A-Za-z0-9_-]+)$",
+        pattern = "^([A-Za-z0-9_:@-][A-Za-z0-9._~:@=-]*|~[A-Za-z0-9_-]+)$",
         example = "demo"
     )]
     room: String,
@@ -81,7 +81,7 @@ pub(crate) struct UserPath {
     /// The user, written like the room
     #[param(
         max_length = 343,
-        pattern = "^([A-Za-z0-9_~:@-][A-Za-z0-9._~:@=-]*|=[A-Za-z0-9_-]+)$",
+        pattern = "^([A-Za-z0-9_:@-][A-Za-z0-9._~:@=-]*|~[A-Za-z0-9_-]+)$",
         example = "alice"
     )]
     user: String,
@@ -93,7 +93,7 @@ pub(crate) struct ConnectionPath {
     /// The connection, written like the room
     #[param(
         max_length = 172,
-        pattern = "^([A-Za-z0-9_~:@-][A-Za-z0-9._~:@=-]*|=[A-Za-z0-9_-]+)$",
+        pattern = "^([A-Za-z0-9_:@-][A-Za-z0-9._~:@=-]*|~[A-Za-z0-9_-]+)$",
         example = "Zk3fGd2HliACE0w="
     )]
     connection: String,

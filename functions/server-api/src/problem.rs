@@ -127,7 +127,7 @@ impl Problem {
     /// The API has no such path.
     pub(crate) fn not_found(path: &str) -> Self {
         let detail = format!(
-            "{path} is no path of this API: an id that is not only letters, digits and -_.~:@ is written as `=` and its \
+            "{path} is no path of this API: an id that is not only letters, digits and -_.~:@ is written as `~` and its \
              base64url"
         );
         Self::new(Code::NotFound, detail)

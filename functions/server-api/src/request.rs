@@ -22,18 +22,19 @@ pub(crate) struct Path<T>(pub(crate) T);
 #[from_request(via(axum::extract::Query), rejection(Problem))]
 pub(crate) struct Query<T>(pub(crate) T);
 
-/// An id in a path: as it is, or `=` and its base64url. API Gateway decodes a path before Hermes sees it,
-/// so that `%2F` has become a separator by then; the second form reaches Hermes whatever is in it.
+/// An id in a path: as it is, or `~` and its base64url. API Gateway decodes a path before Hermes sees it,
+/// so that `%2F` has become a separator by then; the second form reaches Hermes whatever is in it, and has only
+/// characters that every signer leaves as they are.
 pub(crate) struct Id<T>(pub(crate) T);
 
 impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Id<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let id = match text.strip_prefix('=') {
+        let id = match text.strip_prefix('~') {
             None => text,
             Some(encoded) => decode(encoded)
                 .and_then(|bytes| String::from_utf8(bytes).ok())
-                .ok_or_else(|| D::Error::custom("must be base64url of UTF-8 behind the `=`"))?,
+                .ok_or_else(|| D::Error::custom("must be base64url of UTF-8 behind the `~`"))?,
         };
         id.parse().map(Self).map_err(D::Error::custom)
     }

@@ -62,6 +62,7 @@ async fn ids_with_any_character_reach_the_room() {
         "100%",
         "..",
         "=",
+        "~",
         "Łukasz 🦀",
         "plain-1_.~:@=",
     ] {
@@ -75,7 +76,7 @@ async fn ids_with_any_character_reach_the_room() {
         .await;
     assert_eq!(answer.status, 202);
     assert_eq!(backend.bodies().last().unwrap()["room_id"], "plain-1_.~:@=");
-    for room in ["=", "=*", "=gA", "%1F", &"x".repeat(257)] {
+    for room in ["~", "~*", "~gA", "%1F", &"x".repeat(257)] {
         let path = format!("/rooms/{room}/messages");
         backend
             .post(&path, JSON, r#"{"data":1}"#)

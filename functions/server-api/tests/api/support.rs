@@ -46,7 +46,7 @@ pub(crate) fn jwt_secret() -> JwtSecret {
 /// An id as it stands in a path whatever is in it.
 pub(crate) fn in_path(id: &str) -> String {
     let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(id);
-    format!("={encoded}")
+    format!("~{encoded}")
 }
 
 impl Default for Backend {
