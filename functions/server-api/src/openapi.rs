@@ -8,7 +8,8 @@ use std::marker::PhantomData;
 use serde_json::Value;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
-use utoipa::openapi::{ArrayBuilder, OpenApi as Document, Ref, RefOr, Schema};
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, OpenApi as Document, Ref, RefOr, Schema};
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, PartialSchema, ToSchema};
 
 use crate::messages::BATCH_MAX;
@@ -124,13 +125,31 @@ pub(crate) struct Posted {
         pattern = "^[ -~]+$"
     )]
     id: String,
-    /// Who sends it, as clients see it.
-    #[schema(required = false, min_length = 1, max_length = 256, default = "system")]
-    user_id: String,
+    /// Who sends it, as clients see it; `system` where it is missing.
+    #[schema(required = false)]
+    user_id: Name,
     /// The one user in the room who receives it; everybody where it is missing.
-    #[schema(required = false, min_length = 1, max_length = 256)]
-    to: String,
+    #[schema(required = false)]
+    to: Name,
 }
+
+/// The name of a user or a room. An integer stands for its digits.
+pub(crate) struct Name;
+
+impl PartialSchema for Name {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Integer]))
+            .description(Some(
+                "The name of a user or a room. An integer stands for its digits.",
+            ))
+            .min_length(Some(1))
+            .max_length(Some(256))
+            .into()
+    }
+}
+
+impl ToSchema for Name {}
 
 /// A CloudEvent 1.0 in its JSON format; other attributes pass as they are.
 #[derive(ToSchema)]
@@ -148,7 +167,7 @@ pub(crate) struct CloudEventBody {
     kind: String,
     /// The one user in the room who receives it.
     #[schema(required = false, min_length = 1, max_length = 256)]
-    to: String,
+    to: Option<String>,
     /// Any JSON.
     #[schema(required = false)]
     data: Value,

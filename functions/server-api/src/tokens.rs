@@ -34,10 +34,10 @@ pub(crate) const TTL_MAX: u32 = 24 * 3600;
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct Wanted {
     /// Who connects with it.
-    #[schema(value_type = String, min_length = 1, max_length = 256, example = "alice")]
+    #[schema(value_type = crate::openapi::Name, example = "alice")]
     user_id: UserId,
     /// The one room that it admits to.
-    #[schema(value_type = String, min_length = 1, max_length = 256, example = "demo")]
+    #[schema(value_type = crate::openapi::Name, example = "demo")]
     room_id: RoomId,
     /// For how many seconds it admits [default: 3600].
     #[serde(default = "ttl")]
