@@ -78,10 +78,10 @@ pub fn router<P: Ports>(api: Arc<Api<P>>) -> Router {
     .fold(Router::new(), |router, (path, methods)| {
         router.route(path, methods.route_layer(from_fn(event::routed)))
     })
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
-        .with_state(api)
+    .fallback(not_found)
+    .method_not_allowed_fallback(method_not_allowed)
+    .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
+    .with_state(api)
 }
 
 async fn not_found(uri: Uri) -> Problem {

@@ -173,7 +173,9 @@ fn many(
                 None => Ok((body, message)),
                 Some(first) => Err(Refusal::new(
                     ErrorCode::InvalidMessage,
-                    format!("`id` is that of message {first} too: only one of them would be delivered"),
+                    format!(
+                        "`id` is that of message {first} too: only one of them would be delivered"
+                    ),
                 )),
             }
         });

@@ -250,7 +250,10 @@ async fn shell(stack: &Stack, room: &Room<'_>, program: &str) -> Vec<Value> {
     let ended = ended.unwrap();
     let said = String::from_utf8(ended.stdout).unwrap();
     let error = String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.success(), "{said} {error}: curl 7.82 or later?");
+    assert!(
+        ended.status.success(),
+        "{said} {error}: curl 7.82 or later?"
+    );
     let lines = said.lines().filter(|line| !line.is_empty());
     lines
         .map(|line| serde_json::from_str(line).unwrap())

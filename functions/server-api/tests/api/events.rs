@@ -34,14 +34,23 @@ async fn problem(backend: &Backend, event: &Value) -> (u64, String) {
 async fn an_answer_is_one_that_api_gateway_takes() {
     let backend = Backend::default();
     backend.join("alice", "demo", "c1").await;
-    let members = event("GET /rooms/{room}/members", "/rooms/demo/members", "user=alice");
+    let members = event(
+        "GET /rooms/{room}/members",
+        "/rooms/demo/members",
+        "user=alice",
+    );
     let answer = backend.event(&members).await;
     assert_eq!(
         (&answer["statusCode"], &answer["isBase64Encoded"]),
         (&json!(200), &json!(false))
     );
     assert_eq!(answer["headers"]["content-type"], "application/json");
-    assert!(answer["body"].as_str().unwrap().starts_with(r#"{"members":[{"user_id":"alice""#));
+    assert!(
+        answer["body"]
+            .as_str()
+            .unwrap()
+            .starts_with(r#"{"members":[{"user_id":"alice""#)
+    );
 }
 
 /// IAM is asked about the path as it was sent. What has become another one in being decoded does nothing.

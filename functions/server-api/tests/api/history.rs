@@ -140,9 +140,15 @@ async fn a_cursor_leads_through_its_own_list_only() {
 async fn a_place_that_is_not_yet_reached_has_nothing_behind_it() {
     let backend = Backend::default();
     publish(&backend, None, 3, SystemClock.now()).await;
-    for place in [r#"["demo",null,["~",0]]"#, r#"["demo",null,["0",9007199254740991]]"#] {
+    for place in [
+        r#"["demo",null,["~",0]]"#,
+        r#"["demo",null,["0",9007199254740991]]"#,
+    ] {
         let (messages, _, more) = page(&backend, &format!("?after={}", cursor(place))).await;
-        assert!(!more && (messages.is_empty() || messages.len() == 3), "{place}");
+        assert!(
+            !more && (messages.is_empty() || messages.len() == 3),
+            "{place}"
+        );
     }
 }
 

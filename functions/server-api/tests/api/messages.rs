@@ -260,7 +260,12 @@ async fn what_is_meant_to_hurt_is_refused() {
     let many = json!(vec![json!({"data": 1}); 1000]).to_string();
     let answer = backend.post("/rooms/demo/messages", JSON, &many).await;
     let problem = answer.problem(400, "invalid_request");
-    assert!(problem["detail"].as_str().unwrap().ends_with("this one 1000"));
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .ends_with("this one 1000")
+    );
     assert!(backend.bodies().is_empty());
 }
 
