@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::frame;
 use crate::id::{ConnectionId, UserId};
@@ -15,7 +16,7 @@ use crate::time::Clock;
 const CONCURRENCY: usize = 16;
 
 /// How many of a user's connections are read at once.
-const PAGE: NonZeroUsize = NonZeroUsize::new(100).expect("not zero");
+const PAGE: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
 
 /// How long a handshake may take that was let in just before a token was revoked: until then its row is
 /// not yet written, or its socket not yet open, which looks like a closed one.
@@ -40,11 +41,12 @@ pub async fn close(
 pub struct Closed {
     /// So many were closed.
     pub closed: usize,
-    /// So many could not be closed.
+    /// So many may be open still.
     pub failed: usize,
 }
 
-/// Closes every socket of a user in a room, also those whose handshake is under way.
+/// Closes every socket of a user in a room, also those whose handshake is under way. At `deadline` it leaves off;
+/// what is open then counts as failed.
 ///
 /// # Errors
 ///
@@ -56,11 +58,12 @@ pub async fn close_all(
     user: &UserId,
     partitions: &[Partition],
     reason: &str,
+    deadline: Instant,
 ) -> Result<Closed, PortError> {
     let mut outcomes = std::collections::BTreeMap::new();
     for round in 0..2 {
         if round > 0 {
-            tokio::time::sleep(HANDSHAKE).await;
+            let _ = timeout_at(deadline, sleep(HANDSHAKE)).await;
         }
         for partition in partitions {
             let mut page = None;
@@ -69,8 +72,11 @@ pub async fn close_all(
                     .members(partition, Some(user), page.as_ref(), PAGE, clock.now())
                     .await?;
                 let closes = members.members.into_iter().map(|member| async move {
-                    let closed = close(sockets, &member.connection, reason).await;
-                    (member.connection, closed.is_ok())
+                    let is_closed = Instant::now() < deadline
+                        && timeout_at(deadline, close(sockets, &member.connection, reason))
+                            .await
+                            .is_ok_and(|closed| closed.is_ok());
+                    (member.connection, is_closed)
                 });
                 let mut closes = stream::iter(closes).buffer_unordered(CONCURRENCY);
                 while let Some((connection, closed)) = closes.next().await {

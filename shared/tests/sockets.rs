@@ -1,4 +1,4 @@
-//! The lean post against the SDK's client for `@connections`: the same requests, the same outcomes.
+//! The lean requests against the SDK's client for `@connections`: the same requests, the same outcomes.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::net::SocketAddr;
@@ -92,7 +92,7 @@ impl Server {
 async fn serve(mut socket: TcpStream, requests: Arc<Mutex<Vec<String>>>) {
     loop {
         let mut request = Vec::new();
-        while !request.ends_with(FRAME.as_bytes()) {
+        while !is_complete(&request) {
             if socket.read_buf(&mut request).await.unwrap_or(0) == 0 {
                 return;
             }
@@ -137,6 +137,15 @@ async fn serve(mut socket: TcpStream, requests: Arc<Mutex<Vec<String>>>) {
     }
 }
 
+/// A post ends with its frame; a close has only a head.
+fn is_complete(request: &[u8]) -> bool {
+    if request.starts_with(b"DELETE") {
+        request.ends_with(b"\r\n\r\n")
+    } else {
+        request.ends_with(FRAME.as_bytes())
+    }
+}
+
 async fn lean(sockets: &ApiGatewaySockets, connection: &ConnectionId) -> Outcome {
     match sockets.post(connection, FRAME).await {
         Ok(posted) => Outcome::Done(posted),
@@ -159,6 +168,20 @@ async fn sdk(client: &Client, connection: &ConnectionId) -> Outcome {
             _ => Outcome::Failed(Remedy::Later),
         },
     }
+}
+
+/// Whether the SDK's client closes a connection, as it was used before.
+async fn sdk_closes(client: &Client, connection: &ConnectionId) -> bool {
+    let close = client.delete_connection();
+    let closed = close.connection_id(connection.as_str()).send().await;
+    closed.map_or_else(
+        |error| {
+            error
+                .raw_response()
+                .is_some_and(|answer| answer.status().as_u16() == 410)
+        },
+        |_| true,
+    )
 }
 
 fn sdk_client(config: &SdkConfig, endpoint: &str) -> Client {
@@ -196,6 +219,39 @@ async fn what_becomes_of_a_post_is_what_the_sdk_says() {
     }
 }
 
+/// Closed, or already gone: the same. What may pass is tried three times, as the SDK does by itself.
+#[tokio::test]
+async fn what_becomes_of_a_close_is_what_the_sdk_says() {
+    let server = Server::start().await;
+    let (config, endpoint) = (server.config(), server.endpoint());
+    let client = sdk_client(&config, &endpoint);
+    let sockets = ApiGatewaySockets::new(&config, &endpoint).unwrap();
+    for (name, closes, attempts) in [
+        ("open", true, 1),
+        ("gone", true, 1),
+        ("forbidden", false, 1),
+        ("moved", false, 1),
+        ("bad", false, 1),
+        ("limit", false, 3),
+        ("broken", false, 3),
+        ("busy", false, 3),
+        ("silent", false, 3),
+        ("closing", false, 3),
+        ("half", false, 3),
+    ] {
+        let connection = name.parse().unwrap();
+        assert_eq!(
+            sdk_closes(&client, &connection).await,
+            closes,
+            "SDK: {name}"
+        );
+        server.requests.lock().unwrap().clear();
+        let closed = sockets.close(&connection).await;
+        assert_eq!(closed.is_ok(), closes, "lean: {name}");
+        assert_eq!(server.requests.lock().unwrap().len(), attempts, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn nobody_listening_is_worth_another_attempt() {
     let server = Server::start().await;
@@ -223,6 +279,10 @@ async fn the_request_is_the_one_that_the_sdk_sends() {
             let ours = server.last_request();
             sdk(&client, &connection).await;
             assert_eq!(ours, server.last_request(), "{stage} {name}");
+            sockets.close(&connection).await.unwrap();
+            let ours = server.last_request();
+            assert!(sdk_closes(&client, &connection).await);
+            assert_eq!(ours, server.last_request(), "closing {stage} {name}");
         }
     }
 }

@@ -89,17 +89,15 @@ impl Stack {
         change: impl FnOnce(&mut Value),
     ) -> Self {
         let mut template = self.template().await;
-        // A body may have 51,200 bytes (CloudFormation, "Quotas"); larger ones come from a bucket. What linters read
-        // is not deployed.
-        for resource in template["Resources"]
-            .as_object_mut()
-            .expect("an object")
-            .values_mut()
-        {
-            resource
-                .as_object_mut()
-                .expect("an object")
-                .remove("Metadata");
+        // A body may have 51,200 bytes (CloudFormation, "Quotas"); larger ones come from a bucket. What linters and
+        // people read is not deployed.
+        for section in ["Resources", "Parameters", "Outputs"] {
+            let parts = template[section].as_object_mut().expect("an object");
+            for part in parts.values_mut() {
+                let part = part.as_object_mut().expect("an object");
+                part.remove("Metadata");
+                part.remove("Description");
+            }
         }
         change(&mut template);
         let endpoint = self.config.endpoint_url().expect("a local one");

@@ -10,9 +10,9 @@ fn read(path: &str) -> String {
 
 #[test]
 fn its_programs_are_the_files_that_are_tested() {
-    let readme = read("README.md");
+    let pages = read("README.md") + &read("docs/server-api.md");
     let mut shown = Vec::new();
-    for part in readme.split("<!-- docs/snippets/").skip(1) {
+    for part in pages.split("<!-- docs/snippets/").skip(1) {
         let (name, rest) = part
             .split_once(" -->\n")
             .expect("a marker in a line of its own");
@@ -24,7 +24,7 @@ fn its_programs_are_the_files_that_are_tested() {
         assert_eq!(
             format!("{code}\n"),
             read(&format!("docs/snippets/{name}")),
-            "{name} differs: copy it into the README"
+            "{name} differs: copy it into the page"
         );
         shown.push(name.to_owned());
     }
@@ -37,6 +37,8 @@ fn its_programs_are_the_files_that_are_tested() {
         "mint.py",
         "mint.rb",
         "mint.rs",
+        "publish.sh",
+        "server-api.sh",
     ];
     assert_eq!(shown, expected);
 }

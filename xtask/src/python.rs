@@ -1,7 +1,7 @@
 //! The tools that are Python packages, in virtual environments under `.venv`.
 //!
-//! There are three, because sam-cli, ministack and checkov pin different versions of boto3. The
-//! versions are in `xtask/requirements-*.txt`.
+//! There are four, because sam-cli, ministack and checkov pin different versions of boto3, and schemathesis brings
+//! much that they do not know. The versions are in `xtask/requirements-*.txt`.
 
 use std::env;
 use std::ffi::{OsStr, OsString};

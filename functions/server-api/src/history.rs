@@ -76,7 +76,7 @@ pub(crate) async fn history<P: Ports>(
         )
     })?;
     let mut after = match &asked.after {
-        Some(cursor) => place(cursor)?,
+        Some(cursor) => place(cursor, &room, asked.user.as_ref())?,
         None => Position {
             epoch: BEFORE_ALL.parse().expect("an epoch"),
             offset: 0,
@@ -103,7 +103,8 @@ pub(crate) async fn history<P: Ports>(
             break;
         }
     }
-    let next = Cursor::<Place>::encode(&(after.epoch.as_str().to_owned(), after.offset));
+    let place: Place = (after.epoch.as_str().to_owned(), after.offset);
+    let next = Cursor::encode(&stream.room, stream.user.as_ref(), place);
     Ok(Json(History {
         messages,
         next,
@@ -111,8 +112,8 @@ pub(crate) async fn history<P: Ports>(
     }))
 }
 
-fn place(cursor: &str) -> Result<Position, Problem> {
-    let (epoch, offset) = Cursor::<Place>::decode(cursor)?;
+fn place(cursor: &str, room: &RoomId, user: Option<&UserId>) -> Result<Position, Problem> {
+    let (epoch, offset) = Cursor::<Place>::decode(cursor, room, user)?;
     let epoch = epoch.parse().map_err(|_| invalid_cursor())?;
     if offset > OFFSET_MAX {
         return Err(invalid_cursor());

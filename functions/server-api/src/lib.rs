@@ -2,6 +2,7 @@
 //! and revoke tokens. What a backend can do with the AWS SDK, without one.
 
 mod cloud_event;
+pub mod event;
 mod history;
 mod members;
 mod messages;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
+use axum::middleware::from_fn;
 use axum::routing::{delete, get, post};
 use hermes::issue::Issuer;
 use hermes::partition::Sharding;
@@ -59,31 +61,31 @@ pub struct Api<P: Ports> {
 
 /// The routes. Whether the caller may use them, API Gateway has decided (IAM).
 pub fn router<P: Ports>(api: Arc<Api<P>>) -> Router {
-    Router::new()
-        .route(
+    [
+        (
             "/rooms/{room}/messages",
             post(messages::publish::<P>).get(history::history::<P>),
-        )
-        .route("/rooms/{room}/members", get(members::members::<P>))
-        .route(
+        ),
+        ("/rooms/{room}/members", get(members::members::<P>)),
+        (
             "/rooms/{room}/members/{connection}",
             delete(members::close::<P>),
-        )
-        .route("/tokens", post(tokens::issue::<P>))
-        .route("/tokens/{user}/{room}", delete(tokens::revoke::<P>))
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
-        .with_state(api)
+        ),
+        ("/tokens", post(tokens::issue::<P>)),
+        ("/tokens/{user}/{room}", delete(tokens::revoke::<P>)),
+    ]
+    .into_iter()
+    .fold(Router::new(), |router, (path, methods)| {
+        router.route(path, methods.route_layer(from_fn(event::routed)))
+    })
+    .fallback(not_found)
+    .method_not_allowed_fallback(method_not_allowed)
+    .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
+    .with_state(api)
 }
 
 async fn not_found(uri: Uri) -> Problem {
-    let detail = format!(
-        "{} is no path of this API: an id that is not only letters, digits and -_.~:@ is written as `=` and its \
-         base64url",
-        uri.path()
-    );
-    Problem::new(Code::NotFound, detail)
+    Problem::not_found(uri.path())
 }
 
 async fn method_not_allowed(method: Method) -> Problem {

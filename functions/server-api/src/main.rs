@@ -1,18 +1,19 @@
 //! The function behind the server API.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use hermes::aws::{
     ApiGatewaySockets, DynamoConnections, DynamoCredentials, DynamoLog, SqsQueue, history,
-    jwt_secret, sdk_config, secret,
+    jwt_secret, sdk_config, secret, sockets,
 };
 use hermes::claims::TokenSigner;
 use hermes::config::Environment;
 use hermes::issue::Issuer;
 use hermes::log::History;
 use hermes::telemetry;
-use lambda_http::{Error, run};
-use server_api::{Api, Ports, router};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use server_api::{Api, Ports, event, router};
 
 struct Aws;
 
@@ -37,9 +38,13 @@ async fn main() -> Result<(), Error> {
         log: history(&config, &environment)?.map(History::into_log),
         connections: DynamoConnections::new(&config, environment.required("CONNECTIONS_TABLE")?),
         sharding: environment.parsed("SHARDED_ROOMS")?.unwrap_or_default(),
-        sockets: ApiGatewaySockets::new(&config, environment.required("CONNECTIONS_ENDPOINT")?),
+        sockets: sockets(&config, &environment)?,
         issuer: Issuer::new(credentials, signer, passcode),
     };
 
-    run(router(Arc::new(api))).await
+    let router = router(Arc::new(api));
+    run(service_fn(async |event: LambdaEvent<_>| {
+        Ok::<_, Infallible>(event::answer(router.clone(), event.payload).await)
+    }))
+    .await
 }

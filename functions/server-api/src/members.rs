@@ -110,7 +110,7 @@ pub(crate) async fn members<P: Ports>(
     let only = asked.user.as_ref();
     let partitions: Vec<Partition> = api.sharding.partitions(&room).collect();
     let (mut shard, mut page) = match &asked.after {
-        Some(cursor) => place(cursor, only, partitions.len())?,
+        Some(cursor) => place(cursor, &room, only, partitions.len())?,
         None => (0, None),
     };
     let mut members = Vec::new();
@@ -132,17 +132,19 @@ pub(crate) async fn members<P: Ports>(
     }
     let next = (shard < partitions.len()).then(|| {
         let behind = page.as_ref().map(|page| page.as_str().to_owned());
-        Cursor::<Place>::encode(&(shard, behind))
+        let place: Place = (shard, behind);
+        Cursor::encode(&room, only, place)
     });
     Ok(Json(Members { members, next }))
 }
 
 fn place(
     cursor: &str,
+    room: &RoomId,
     only: Option<&UserId>,
     partitions: usize,
 ) -> Result<(usize, Option<PageToken>), Problem> {
-    let (shard, behind) = Cursor::<Place>::decode(cursor)?;
+    let (shard, behind) = Cursor::<Place>::decode(cursor, room, only)?;
     if shard >= partitions {
         return Err(invalid_cursor());
     }

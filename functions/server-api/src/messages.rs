@@ -1,5 +1,6 @@
 //! `POST /rooms/{room}/messages`: enqueues messages for a room.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -164,8 +165,21 @@ fn many(
         ));
     }
     let (mut messages, mut faults) = (Vec::new(), Vec::new());
+    let mut taken = BTreeMap::new();
     for (index, element) in elements.into_iter().enumerate() {
-        match queued(element.get(), &read) {
+        let queued = queued(element.get(), &read).and_then(|(body, message)| {
+            let names = (message.sender.to_string(), message.id.to_string());
+            match taken.insert(names, index) {
+                None => Ok((body, message)),
+                Some(first) => Err(Refusal::new(
+                    ErrorCode::InvalidMessage,
+                    format!(
+                        "`id` is that of message {first} too: only one of them would be delivered"
+                    ),
+                )),
+            }
+        });
+        match queued {
             Ok(queued) => messages.push(queued),
             Err(refusal) => faults.push(fault(format!("#/{index}"), refusal)),
         }

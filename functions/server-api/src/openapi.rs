@@ -7,8 +7,9 @@ use std::marker::PhantomData;
 
 use serde_json::Value;
 use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
-use utoipa::openapi::{ArrayBuilder, OpenApi as Document, Ref, RefOr, Schema};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, OpenApi as Document, Ref, RefOr, Schema};
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, PartialSchema, ToSchema};
 
 use crate::messages::BATCH_MAX;
@@ -64,12 +65,12 @@ impl Modify for SignatureVersion4 {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct RoomPath {
-    /// The room: as it is, or `=` and its base64url. The second form is for ids with other characters than
+    /// The room: as it is, or `~` and its base64url. The second form is for ids with other characters than
     /// letters, digits and `-_.~:@=`, because API Gateway decodes a path before Hermes sees it; and for those that
-    /// begin with a dot or `=`. A backend may write all ids so
+    /// begin with `.`, `~` or `=`. A backend may write all ids so
     #[param(
         max_length = 343,
-        pattern = "^([A-Za-z0-9_~:@-][A-Za-z0-9._~:@=-]*|=[A-Za-z0-9_-]+)$",
+        pattern = "^([A-Za-z0-9_:@-][A-Za-z0-9._~:@=-]*|~[A-Za-z0-9_-]+)$",
         example = "demo"
     )]
     room: String,
@@ -81,7 +82,7 @@ pub(crate) struct UserPath {
     /// The user, written like the room
     #[param(
         max_length = 343,
-        pattern = "^([A-Za-z0-9_~:@-][A-Za-z0-9._~:@=-]*|=[A-Za-z0-9_-]+)$",
+        pattern = "^([A-Za-z0-9_:@-][A-Za-z0-9._~:@=-]*|~[A-Za-z0-9_-]+)$",
         example = "alice"
     )]
     user: String,
@@ -93,7 +94,7 @@ pub(crate) struct ConnectionPath {
     /// The connection, written like the room
     #[param(
         max_length = 172,
-        pattern = "^([A-Za-z0-9_~:@-][A-Za-z0-9._~:@=-]*|=[A-Za-z0-9_-]+)$",
+        pattern = "^([A-Za-z0-9_:@-][A-Za-z0-9._~:@=-]*|~[A-Za-z0-9_-]+)$",
         example = "Zk3fGd2HliACE0w="
     )]
     connection: String,
@@ -124,13 +125,31 @@ pub(crate) struct Posted {
         pattern = "^[ -~]+$"
     )]
     id: String,
-    /// Who sends it, as clients see it.
-    #[schema(required = false, min_length = 1, max_length = 256, default = "system")]
-    user_id: String,
+    /// Who sends it, as clients see it; `system` where it is missing.
+    #[schema(required = false)]
+    user_id: Name,
     /// The one user in the room who receives it; everybody where it is missing.
-    #[schema(required = false, min_length = 1, max_length = 256)]
-    to: String,
+    #[schema(required = false)]
+    to: Name,
 }
+
+/// The name of a user or a room. An integer stands for its digits.
+pub(crate) struct Name;
+
+impl PartialSchema for Name {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Integer]))
+            .description(Some(
+                "The name of a user or a room. An integer stands for its digits.",
+            ))
+            .min_length(Some(1))
+            .max_length(Some(256))
+            .into()
+    }
+}
+
+impl ToSchema for Name {}
 
 /// A CloudEvent 1.0 in its JSON format; other attributes pass as they are.
 #[derive(ToSchema)]
@@ -148,7 +167,7 @@ pub(crate) struct CloudEventBody {
     kind: String,
     /// The one user in the room who receives it.
     #[schema(required = false, min_length = 1, max_length = 256)]
-    to: String,
+    to: Option<String>,
     /// Any JSON.
     #[schema(required = false)]
     data: Value,

@@ -124,6 +124,15 @@ impl Problem {
         Self::new(Code::InvalidRequest, format!("`{name}` {rule}"))
     }
 
+    /// The API has no such path.
+    pub(crate) fn not_found(path: &str) -> Self {
+        let detail = format!(
+            "{path} is no path of this API: an id that is not only letters, digits and -_.~:@ is written as `~` and its \
+             base64url"
+        );
+        Self::new(Code::NotFound, detail)
+    }
+
     /// These messages are wrong; there is at least one.
     pub(crate) fn of_messages(faults: Vec<(Fault, ErrorCode)>) -> Self {
         let is_large = |(_, code): &(Fault, ErrorCode)| *code == ErrorCode::PayloadTooLarge;

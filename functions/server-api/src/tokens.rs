@@ -13,6 +13,7 @@ use hermes::issue;
 use hermes::time::{Clock, SystemClock};
 use hermes::{RoomId, UserId};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use tracing::info;
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,6 +24,9 @@ use crate::{Api, Ports};
 /// How long a token is good where the request does not say.
 const TTL: u32 = 3600;
 
+/// How long closing sockets may take: the function has 29 s.
+const TIME: Duration = Duration::from_secs(20);
+
 /// The longest that a token may be good: a day.
 pub(crate) const TTL_MAX: u32 = 24 * 3600;
 
@@ -30,10 +34,10 @@ pub(crate) const TTL_MAX: u32 = 24 * 3600;
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct Wanted {
     /// Who connects with it.
-    #[schema(value_type = String, min_length = 1, max_length = 256, example = "alice")]
+    #[schema(value_type = crate::openapi::Name, example = "alice")]
     user_id: UserId,
     /// The one room that it admits to.
-    #[schema(value_type = String, min_length = 1, max_length = 256, example = "demo")]
+    #[schema(value_type = crate::openapi::Name, example = "demo")]
     room_id: RoomId,
     /// For how many seconds it admits [default: 3600].
     #[serde(default = "ttl")]
@@ -134,7 +138,7 @@ pub(crate) struct Revoked {
     revoked: bool,
     /// How many sockets were closed.
     closed: usize,
-    /// How many could not be closed: send the request again.
+    /// How many may be open still: send the request again.
     failed: usize,
 }
 
@@ -171,6 +175,7 @@ pub(crate) async fn revoke<P: Ports>(
             &user,
             &partitions,
             reason.as_str(),
+            Instant::now() + TIME,
         )
         .await?
     } else {

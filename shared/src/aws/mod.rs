@@ -31,7 +31,7 @@ pub use log::DynamoLog;
 pub use queue::{SqsDeadLetters, SqsQueue};
 pub use secrets::{jwt_secret, secret, stored_secret};
 pub use sockets::{ApiGatewaySockets, InvalidEndpoint};
-pub use wiring::{AwsFanout, fanout, history};
+pub use wiring::{AwsFanout, fanout, history, sockets};
 
 use crate::config::{ConfigError, Environment};
 

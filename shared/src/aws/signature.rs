@@ -43,10 +43,11 @@ struct Key {
     scope: String,
     hmac: Hmac<Sha256>,
     token: Option<HeaderValue>,
-    /// The end of the canonical headers, and the names of all: what is signed between the date and the
-    /// payload.
-    signed: String,
-    /// The header `authorization` up to the signature.
+    /// The end of the canonical headers: what is behind the date.
+    end: String,
+    /// The names of the signed headers behind `content-type`.
+    names: String,
+    /// The header `authorization` up to those names.
     authorization: String,
 }
 
@@ -55,7 +56,8 @@ pub(super) struct Signable<'a> {
     pub(super) method: &'a str,
     /// As it stands in the URL.
     pub(super) path: &'a str,
-    pub(super) content_type: &'a str,
+    /// None where there is no content.
+    pub(super) content_type: Option<&'a str>,
     pub(super) host: &'a str,
     /// From [`hash`].
     pub(super) payload: &'a str,
@@ -105,18 +107,28 @@ impl Signer {
         date.retain(|letter| letter != '-' && letter != ':');
         let key = self.key(&date[..8], now).await?;
 
+        let (content_name, content) = match request.content_type {
+            Some(content) => ("content-type;", ["content-type:", content, "\n"]),
+            None => ("", [""; 3]),
+        };
         let mut canonical = digest::Context::new(&digest::SHA256);
         for part in [
             request.method,
             "\n",
             &fmt_string(request.path, EncodingStrategy::Greedy),
-            "\n\ncontent-type:",
-            request.content_type,
-            "\nhost:",
+            "\n\n",
+            content[0],
+            content[1],
+            content[2],
+            "host:",
             request.host,
             "\nx-amz-date:",
             &date,
-            &key.signed,
+            &key.end,
+            "\n",
+            content_name,
+            &key.names,
+            "\n",
             request.payload,
         ] {
             canonical.update(part.as_bytes());
@@ -133,8 +145,15 @@ impl Signer {
             signature.update(part.as_bytes());
         }
         let signature = hex(&signature.finalize().into_bytes());
+        let authorization = [
+            key.authorization.as_str(),
+            content_name,
+            &key.names,
+            ", Signature=",
+            &signature,
+        ];
         Ok(Signature {
-            authorization: sensitive([key.authorization.as_str(), &signature].concat())?,
+            authorization: sensitive(authorization.concat())?,
             date: HeaderValue::try_from(date)?,
             token: key.token.clone(),
         })
@@ -161,16 +180,16 @@ impl Signer {
             ),
             None => (String::new(), ""),
         };
-        let names = format!("content-type;host;x-amz-date{token_name}");
         let scope = format!("{day}/{}/{SERVICE}/aws4_request", self.region);
         let key = Arc::new(Key {
             until: until.unwrap_or(now + LONGEST),
             day: day.to_owned(),
             hmac: Hmac::new_from_slice(key.as_ref())?,
             token: token.map(str::to_owned).map(sensitive).transpose()?,
-            signed: format!("\n{token_line}\n{names}\n"),
+            end: format!("\n{token_line}"),
+            names: format!("host;x-amz-date{token_name}"),
             authorization: format!(
-                "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature=",
+                "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders=",
                 credentials.access_key_id()
             ),
             scope,
@@ -223,11 +242,11 @@ mod tests {
         Signer::new(&config.build())
     }
 
-    fn signable<'a>(path: &'a str, payload: &'a str) -> Signable<'a> {
+    fn signable<'a>(method: &'a str, path: &'a str, payload: &'a str) -> Signable<'a> {
         Signable {
-            method: "POST",
+            method,
             path,
-            content_type: "application/octet-stream",
+            content_type: (method == "POST").then_some("application/octet-stream"),
             host: "abc.execute-api.eu-west-1.amazonaws.com",
             payload,
         }
@@ -235,14 +254,20 @@ mod tests {
 
     async fn signature(signer: &Signer, at: Duration) -> String {
         let payload = hash(b"");
-        let request = signable("/dev", &payload);
+        let request = signable("POST", "/dev", &payload);
         let now = SystemTime::UNIX_EPOCH + at;
         let signature = signer.sign(&request, now).await.unwrap();
         signature.authorization.to_str().unwrap().to_owned()
     }
 
     /// What the SDK's own crate says for the same request.
-    fn expected(credentials: Credentials, path: &str, body: &[u8], now: SystemTime) -> String {
+    fn expected(
+        credentials: Credentials,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        now: SystemTime,
+    ) -> String {
         let identity = credentials.into();
         let params = SigningParams::builder()
             .identity(&identity)
@@ -252,11 +277,11 @@ mod tests {
             .settings(SigningSettings::default());
         let Signable {
             content_type, host, ..
-        } = signable(path, "");
+        } = signable(method, path, "");
         let uri = format!("https://{host}{path}");
-        let headers = [("content-type", content_type), ("host", host)];
-        let request =
-            SignableRequest::new("POST", &uri, headers.into_iter(), SignableBody::Bytes(body));
+        let content_type = content_type.map(|content_type| ("content-type", content_type));
+        let headers = content_type.into_iter().chain([("host", host)]);
+        let request = SignableRequest::new(method, &uri, headers, SignableBody::Bytes(body));
         let signed = sign(request.unwrap(), &params.build().unwrap().into()).unwrap();
         let mut headers = signed.output().headers();
         let (_, authorization) = headers.find(|(name, _)| *name == "authorization").unwrap();
@@ -267,6 +292,7 @@ mod tests {
         #[test]
         fn the_signature_is_that_of_the_sdk(
             stage in "(/[A-Za-z0-9_-]{1,8}){0,2}",
+            method in "POST|DELETE",
             connection in "[ -~]{3,40}",
             body in proptest::collection::vec(any::<u8>(), 0..300),
             token in proptest::option::of("[A-Za-z0-9+/=]{1,400}"),
@@ -279,10 +305,10 @@ mod tests {
             let payload = hash(&body);
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let signer = signer(credentials.clone());
-            let signature = runtime.block_on(signer.sign(&signable(&path, &payload), now)).unwrap();
+            let signature = runtime.block_on(signer.sign(&signable(&method, &path, &payload), now)).unwrap();
             prop_assert_eq!(
                 signature.authorization.to_str().unwrap(),
-                expected(credentials, &path, &body, now)
+                expected(credentials, &method, &path, &body, now)
             );
         }
     }
@@ -340,7 +366,7 @@ mod tests {
             let now = SystemTime::UNIX_EPOCH + at;
             assert_eq!(
                 signature(&signer, at).await,
-                expected(credentials.clone(), "/dev", b"", now)
+                expected(credentials.clone(), "POST", "/dev", b"", now)
             );
         }
     }
@@ -348,7 +374,7 @@ mod tests {
     #[tokio::test]
     async fn a_configuration_without_credentials_is_an_error() {
         let signer = Signer::new(&SdkConfig::builder().build());
-        let request = signable("/dev", "");
+        let request = signable("POST", "/dev", "");
         let error = signer.sign(&request, SystemTime::now()).await.unwrap_err();
         assert!(matches!(error, SigningError::Credentials(_)));
     }

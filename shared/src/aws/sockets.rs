@@ -1,19 +1,17 @@
 //! The sockets that API Gateway holds, reached over its `@connections` API.
 //!
 //! A post costs what the whole system does most, so it does without the SDK's client: the same request, at
-//! a fraction of its instructions (`shared/examples/posts.rs` counts them). `tests/sockets.rs` compares the
-//! outcome of both.
+//! a fraction of its instructions (`shared/examples/posts.rs` counts them). Closing goes the same way, so that no
+//! function contains that client. `tests/sockets.rs` compares the outcome of both.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_apigatewaymanagement::Client;
-use aws_sdk_apigatewaymanagement::config::Builder;
-use aws_sdk_apigatewaymanagement::error::SdkError;
 use aws_smithy_http::label::{EncodingStrategy, fmt_string};
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
+use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::uri::{Authority, Scheme};
@@ -45,10 +43,6 @@ pub struct ApiGatewaySockets {
     attempt_timeout: Duration,
     /// The frame that was posted last: all members of a room get the same.
     frame: Mutex<Frame>,
-    config: SdkConfig,
-    endpoint: String,
-    /// For what is done rarely. Functions never do it, and so do not contain it.
-    client: OnceLock<Client>,
 }
 
 /// What is no endpoint.
@@ -62,12 +56,12 @@ struct Frame {
     hash: String,
 }
 
-/// Why a post failed that was not answered by 410.
+/// Why a post or a close failed that was not answered by 410.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("the post could not be signed")]
+    #[error("the request could not be signed")]
     Signing(#[from] SigningError),
-    #[error("the post is no request")]
+    #[error("this is no request")]
     Request(#[from] http::Error),
     #[error("there was no answer")]
     NoAnswer(#[from] hyper_util::client::legacy::Error),
@@ -124,13 +118,22 @@ impl ApiGatewaySockets {
                 .unwrap_or_default(),
             attempt_timeout: attempt_timeout.unwrap_or(Duration::MAX),
             frame: Mutex::default(),
-            config: config.clone(),
-            endpoint: endpoint.to_owned(),
-            client: OnceLock::new(),
         })
     }
 
-    async fn attempt(&self, connection: &ConnectionId, frame: &str) -> Result<Posted, Failure> {
+    /// Posts a frame; without one, closes the connection.
+    async fn attempt(
+        &self,
+        connection: &ConnectionId,
+        frame: Option<&str>,
+    ) -> Result<Posted, Failure> {
+        let attempt = timeout(self.attempt_timeout, self.ask(connection, frame));
+        attempt
+            .await
+            .unwrap_or(Err(Failure::Timeout(self.attempt_timeout)))
+    }
+
+    async fn ask(&self, connection: &ConnectionId, frame: Option<&str>) -> Result<Posted, Failure> {
         let request = self.request(connection, frame, SystemTime::now()).await?;
         let response = self.http.request(request).await?;
         let (head, mut body) = response.into_parts();
@@ -152,16 +155,20 @@ impl ApiGatewaySockets {
     async fn request(
         &self,
         connection: &ConnectionId,
-        frame: &str,
+        frame: Option<&str>,
         now: SystemTime,
     ) -> Result<Request<SdkBody>, Failure> {
         let connection = fmt_string(connection.as_str(), EncodingStrategy::Default);
         let path = format!("{}/@connections/{connection}", self.stage);
-        let Frame { bytes, hash } = self.frame(frame);
+        let (method, content_type) = match frame {
+            Some(_) => (Method::POST, Some(CONTENT)),
+            None => (Method::DELETE, None),
+        };
+        let Frame { bytes, hash } = self.frame(frame.unwrap_or_default());
         let signable = Signable {
-            method: "POST",
+            method: method.as_str(),
             path: &path,
-            content_type: CONTENT,
+            content_type,
             host: &self.host,
             payload: &hash,
         };
@@ -172,11 +179,13 @@ impl ApiGatewaySockets {
             .path_and_query(path)
             .build()?;
         let mut request = Request::new(SdkBody::from(bytes));
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
         headers.insert(AUTHORIZATION, signature.authorization);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT));
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(DATE, signature.date);
         if let Some(token) = signature.token {
@@ -199,41 +208,34 @@ impl ApiGatewaySockets {
 
 impl Sockets for ApiGatewaySockets {
     async fn post(&self, connection: &ConnectionId, frame: &str) -> Result<Posted, PostError> {
-        let attempt = timeout(self.attempt_timeout, self.attempt(connection, frame));
-        let outcome = attempt.await;
-        outcome
-            .unwrap_or(Err(Failure::Timeout(self.attempt_timeout)))
-            .map_err(|failure| PostError {
-                remedy: failure.remedy(),
-                source: failure.into(),
-            })
+        let outcome = self.attempt(connection, Some(frame)).await;
+        outcome.map_err(|failure| PostError {
+            remedy: failure.remedy(),
+            source: failure.into(),
+        })
     }
 
     async fn close(&self, connection: &ConnectionId) -> Result<(), PortError> {
-        // Not in the shared configuration: there an endpoint of the environment would win.
-        let config = || {
-            Builder::from(&self.config)
-                .endpoint_url(&self.endpoint)
-                .build()
-        };
-        let client = self.client.get_or_init(|| Client::from_conf(config()));
-        let close = client
-            .delete_connection()
-            .connection_id(connection.as_str());
-        match close.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if status(&error) == Some(410) => Ok(()),
-            Err(error) => Err(PortError::new("closing the connection", error)),
+        let close = || self.attempt(connection, None);
+        let closed = close
+            .retry(backoff())
+            .when(|failure| failure.remedy() != Remedy::None)
+            .await;
+        match closed {
+            Ok(Posted::Delivered | Posted::Gone) => Ok(()),
+            Err(failure) => Err(PortError::new("closing the connection", failure)),
         }
     }
 }
 
-fn text(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes()).into_owned()
+/// How a failed close is tried again: two more attempts, as many as the SDK makes.
+fn backoff() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_times(2)
+        .with_jitter()
 }
 
-fn status<E>(error: &SdkError<E>) -> Option<u16> {
-    error
-        .raw_response()
-        .map(|response| response.status().as_u16())
+fn text(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
 }

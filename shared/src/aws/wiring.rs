@@ -25,11 +25,7 @@ pub type AwsFanout = Fanout<DynamoConnections, ApiGatewaySockets, SqsDeliveryJob
 /// [`ConfigError`] names the variable that is missing or wrong.
 pub fn fanout(config: &SdkConfig, environment: &Environment) -> Result<AwsFanout, ConfigError> {
     let connections = DynamoConnections::new(config, environment.required("CONNECTIONS_TABLE")?);
-    let sockets = ApiGatewaySockets::new(config, environment.required("CONNECTIONS_ENDPOINT")?)
-        .map_err(|error| ConfigError::Wrong {
-            name: "CONNECTIONS_ENDPOINT".to_owned(),
-            reason: error.to_string(),
-        })?;
+    let sockets = sockets(config, environment)?;
     let jobs = SqsDeliveryJobs::new(config, environment.required("DELIVERY_QUEUE_URL")?);
     let sharding = environment.parsed("SHARDED_ROOMS")?.unwrap_or_default();
     let concurrency = environment
@@ -47,6 +43,22 @@ pub fn fanout(config: &SdkConfig, environment: &Environment) -> Result<AwsFanout
         concurrency,
     );
     Ok(fanout.with_members_per_job(members_per_job))
+}
+
+/// The sockets, from `CONNECTIONS_ENDPOINT`.
+///
+/// # Errors
+///
+/// [`ConfigError`] where it is missing or no URL.
+pub fn sockets(
+    config: &SdkConfig,
+    environment: &Environment,
+) -> Result<ApiGatewaySockets, ConfigError> {
+    let endpoint = environment.required("CONNECTIONS_ENDPOINT")?;
+    ApiGatewaySockets::new(config, endpoint).map_err(|error| ConfigError::Wrong {
+        name: "CONNECTIONS_ENDPOINT".to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 /// The log, from `STREAMS_TABLE`, kept for `HISTORY_DAYS`; none where these are 0.

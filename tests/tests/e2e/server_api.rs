@@ -1,6 +1,6 @@
 //! The server API behind API Gateway: signed requests, real sockets, IAM enforced.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::permissions::assume;
 
 fn in_path(id: &str) -> String {
-    format!("={}", URL_SAFE_NO_PAD.encode(id))
+    format!("~{}", URL_SAFE_NO_PAD.encode(id))
 }
 
 /// The history of a room, once it has so many messages.
@@ -232,15 +232,67 @@ async fn only_who_iam_allows_may_call_and_only_what_it_allows() {
     role.delete().await;
 }
 
+/// Runs a program of the documentation as its reader would; gives the JSON of each line.
+async fn shell(stack: &Stack, room: &Room<'_>, program: &str) -> Vec<Value> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-e", program])
+        .env("SERVER_API_URL", stack.output("ServerApiUrl"))
+        .env("ROOM", room.id.as_str())
+        .envs([
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+        ])
+        .current_dir(root.join("docs/snippets"))
+        .kill_on_drop(true);
+    let ended = timeout(PATIENCE, shell.output()).await.expect("it ends");
+    let ended = ended.unwrap();
+    let said = String::from_utf8(ended.stdout).unwrap();
+    let error = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        ended.status.success(),
+        "{said} {error}: curl 7.82 or later?"
+    );
+    let lines = said.lines().filter(|line| !line.is_empty());
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_examples_with_curl_do_what_they_say() {
+    let stack = Stack::find().await;
+    let room = stack.room();
+    let mut alice = room.join("alice").await;
+    let answers = shell(&stack, &room, "publish.sh").await;
+    assert_eq!(answers, [json!({"ids": ["backup-17"]})]);
+    let answers = shell(&stack, &room, "server-api.sh").await;
+    let [again, batch, structured, binary, _, members, token, revoked] = answers.as_slice() else {
+        panic!("eight answers: {answers:?}");
+    };
+    assert_eq!(again, &json!({"ids": ["backup-17"]}));
+    assert_eq!(batch, &json!({"ids": ["a", "b"]}));
+    assert_eq!(structured, &json!({"ids": ["invoice-1"]}));
+    assert_eq!(binary, &json!({"ids": ["invoice-2"]}));
+    assert_eq!(members["members"][0]["user_id"], "alice");
+    assert!(token["token"].as_str().unwrap().len() > 100);
+    assert_eq!(revoked, &json!({"revoked": true, "closed": 1, "failed": 0}));
+    let messages = history(&Backend::root(&stack), &room, 4).await;
+    let mut ids: Vec<_> = messages.iter().map(|message| &message["id"]).collect();
+    ids.sort_by_key(|id| id.to_string());
+    assert_eq!(ids, ["a", "backup-17", "invoice-1", "invoice-2"]);
+    assert_eq!(alice.answer().await["data"]["reason"], "banned");
+    alice.closed().await;
+}
+
 /// Requests made from the OpenAPI document, right and wrong ones: none is answered by a 5xx, and each
 /// answer is one that the document has.
 #[tokio::test]
 async fn fuzzed_against_its_document_it_never_fails() {
     let stack = Stack::find().await;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let installed = root.join(".venv/schemathesis/bin/schemathesis");
-    let program = std::env::var_os("HERMES_SCHEMATHESIS").map_or(installed, PathBuf::from);
-    let mut fuzz = Command::new(program);
+    let mut fuzz = Command::new(root.join(".venv/schemathesis/bin/schemathesis"));
     fuzz.arg("--config-file")
         .arg(root.join("tests/fuzz/schemathesis.toml"))
         .arg("run")

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
 use hermes::Timestamp;
 use hermes::log::{Draft, History, Stream};
 use hermes::memory::LOG_PAGE;
@@ -47,6 +48,10 @@ async fn page(backend: &Backend, query: &str) -> (Vec<Value>, String, bool) {
         page["next"].as_str().unwrap().to_owned(),
         page["more"].as_bool().unwrap(),
     )
+}
+
+fn cursor(json: &str) -> String {
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json)
 }
 
 #[tokio::test]
@@ -110,6 +115,43 @@ async fn a_page_of_expired_messages_is_not_the_end() {
     assert_eq!((messages.len(), more), (1, false));
 }
 
+/// A cursor of another list would begin somewhere, and pass over messages without a word.
+#[tokio::test]
+async fn a_cursor_leads_through_its_own_list_only() {
+    let backend = Backend::default();
+    publish(&backend, None, 1, SystemClock.now()).await;
+    publish(&backend, Some("bob"), 1, SystemClock.now()).await;
+    let (_, of_room, _) = page(&backend, "").await;
+    let (_, of_bob, _) = page(&backend, "?user=bob").await;
+    for path in [
+        format!("other/messages?after={of_room}"),
+        format!("demo/messages?user=bob&after={of_room}"),
+        format!("demo/messages?after={of_bob}"),
+        format!("demo/messages?user=eve&after={of_bob}"),
+        format!("demo/members?after={of_room}"),
+    ] {
+        let answer = backend.ask("GET", &format!("/rooms/{path}")).await;
+        answer.problem(400, "invalid_request");
+    }
+}
+
+/// Nobody was given such a place, but whoever makes one gets an answer.
+#[tokio::test]
+async fn a_place_that_is_not_yet_reached_has_nothing_behind_it() {
+    let backend = Backend::default();
+    publish(&backend, None, 3, SystemClock.now()).await;
+    for place in [
+        r#"["demo",null,["~",0]]"#,
+        r#"["demo",null,["0",9007199254740991]]"#,
+    ] {
+        let (messages, _, more) = page(&backend, &format!("?after={}", cursor(place))).await;
+        assert!(
+            !more && (messages.is_empty() || messages.len() == 3),
+            "{place}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_cursor_is_refused() {
     let backend = Backend::default();
@@ -123,8 +165,7 @@ async fn what_is_no_cursor_is_refused() {
         "7",
         &long_epoch,
     ] {
-        use base64::Engine as _;
-        let cursor = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(place);
+        let cursor = cursor(&format!(r#"["demo",null,{place}]"#));
         let answer = backend
             .ask("GET", &format!("/rooms/demo/messages?after={cursor}"))
             .await;

@@ -3,6 +3,7 @@
 
 mod cloud_events;
 mod document;
+mod events;
 mod history;
 mod members;
 mod messages;

@@ -104,11 +104,13 @@ async fn wrong_parameters_are_refused() {
         .json();
     let next = first["next"].as_str().unwrap();
     let of_another = format!("user=bob&after={next}");
+    let of_nobody = format!("after={next}");
     let place = |place: &str| {
         use base64::Engine as _;
         format!(
             "after={}",
-            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(place)
+            base64::engine::general_purpose::URL_SAFE_NO_PAD
+                .encode(format!(r#"["demo",null,{place}]"#))
         )
     };
     for query in [
@@ -118,6 +120,7 @@ async fn wrong_parameters_are_refused() {
         "user=",
         "after=x",
         &of_another,
+        &of_nobody,
         &place("[1,null]"),
         &place("[0,\"\"]"),
         &place("[0,\"alice\"]"),

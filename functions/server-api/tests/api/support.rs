@@ -14,6 +14,7 @@ use hermes::secret::{JwtSecret, Secret};
 use hermes::time::{Clock, SystemClock};
 use hermes::{ConnectionId, RoomId};
 use serde_json::{Value, json};
+use server_api::event::{self, Event};
 use server_api::{Api, Ports, router};
 use tower::ServiceExt as _;
 
@@ -45,7 +46,7 @@ pub(crate) fn jwt_secret() -> JwtSecret {
 /// An id as it stands in a path whatever is in it.
 pub(crate) fn in_path(id: &str) -> String {
     let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(id);
-    format!("={encoded}")
+    format!("~{encoded}")
 }
 
 impl Default for Backend {
@@ -93,6 +94,13 @@ impl Backend {
     pub(crate) async fn ask(&self, method: &str, path: &str) -> Answer {
         let request = Request::builder().method(method).uri(path);
         self.send(request.body(String::new()).unwrap()).await
+    }
+
+    /// An event as API Gateway makes it, answered as Lambda does.
+    pub(crate) async fn event(&self, event: &Value) -> Value {
+        let event: Event = serde_json::from_value(event.clone()).unwrap();
+        let answer = event::answer(router(Arc::clone(&self.0)), event).await;
+        serde_json::to_value(answer).unwrap()
     }
 
     /// What was enqueued.
