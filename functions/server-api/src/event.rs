@@ -2,7 +2,7 @@
 //!
 //! Not by `lambda_http`: it makes a URL of the path, which cuts it at a decoded `?` and resolves a decoded `..`, so
 //! that a caller could leave the room that IAM was asked about; and it panics, which callers see as a 500, at what no
-//! URL or header can hold.
+//! URL can hold.
 //! Source: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
 use std::collections::BTreeMap;
