@@ -2,7 +2,7 @@
 //!
 //! Not by `lambda_http`: it makes a URL of the path, which cuts it at a decoded `?` and resolves a decoded `..`, so
 //! that a caller could leave the room that IAM was asked about; and it panics, which callers see as a 500, at what no
-//! URL or header can hold.
+//! URL can hold.
 //! Source: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ use tower::ServiceExt as _;
 
 use crate::problem::{Code, Problem};
 
-/// What API Gateway tells of a request, as far as it matters here.
-#[derive(Debug, Deserialize)]
+/// What API Gateway tells of a request, as far as it matters here. It holds bodies and signatures: no `Debug`.
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
     route_key: String,
@@ -35,18 +35,18 @@ pub struct Event {
     is_base64_encoded: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct Context {
     http: Http,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct Http {
     method: String,
 }
 
-/// What API Gateway makes a response of.
-#[derive(Debug, Serialize)]
+/// What API Gateway makes a response of. It may hold a token: no `Debug`.
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     status_code: u16,
