@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { type Hermes, HermesError } from "../../src/index.ts";
+import { TIMING } from "../../src/timing.ts";
 import { client, opened, server, status, token, until } from "./client.ts";
 import { error } from "./server.ts";
 
@@ -217,7 +218,9 @@ test("a refused message fails with the code, and is not sent again", async () =>
   await hermes.send("small"); // the next one is not held up
 });
 
-test("a message at which the server closes the connection, as too large, is not sent again", async () => {
+test("a message at which the server closes the connection, as too large, is not sent again", {
+  timeout: 10_000,
+}, async () => {
   const hub = await server();
   const { hermes } = client(hub);
   hub.fault = ({ data }, socket) => {
@@ -404,6 +407,16 @@ test("a connection is replaced before its time, without a gap", async () => {
   assert.deepEqual([...seen], ["open"]);
   assert.equal(most, 2, "the old one is read until the new one has recovered, and then closed");
   await until(() => hub.sockets.length === 1);
+});
+
+test("what is done by default is done before API Gateway's limits", () => {
+  const MINUTE = 60_000;
+  const { pingEvery, answerWithin, ackWithin, openWithin, replaceAfter, longestDelay } = TIMING;
+  assert.ok(pingEvery + answerWithin < 10 * MINUTE, "a connection is idle for 10 minutes at most");
+  // A token, a handshake, and some attempts that fail.
+  const replacing = 3 * (openWithin + openWithin + longestDelay);
+  assert.ok(replaceAfter + replacing < 120 * MINUTE, "it lasts 2 hours at most");
+  assert.ok(ackWithin > 29_000, "an answer takes 29 s at most");
 });
 
 test("a server that takes connections and drops them is asked ever less often", async () => {
