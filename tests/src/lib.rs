@@ -1,5 +1,5 @@
 //! What the tests across the crates share: a real DynamoDB engine in the process, handshakes, functions as
-//! processes, the deployed local stack, and a simulation of everything.
+//! processes, the deployed local stack, other languages, and a simulation of everything.
 
 pub mod dynamo;
 pub mod follower;
@@ -9,3 +9,4 @@ pub mod server_api;
 pub mod simulation;
 pub mod socket;
 pub mod stack;
+pub mod toolchains;

@@ -1,4 +1,4 @@
-//! What the README shows is what the tests run.
+//! What the READMEs show is what the tests run.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::path::Path;
@@ -8,11 +8,11 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-#[test]
-fn its_programs_are_the_files_that_are_tested() {
-    let pages = read("README.md") + &read("docs/server-api.md");
+/// The names of the programs that a page shows, each of which is what its file is.
+fn programs(page: &str) -> Vec<String> {
+    let page = read(page);
     let mut shown = Vec::new();
-    for part in pages.split("<!-- docs/snippets/").skip(1) {
+    for part in page.split("<!-- docs/snippets/").skip(1) {
         let (name, rest) = part
             .split_once(" -->\n")
             .expect("a marker in a line of its own");
@@ -29,7 +29,14 @@ fn its_programs_are_the_files_that_are_tested() {
         shown.push(name.to_owned());
     }
     shown.sort();
+    shown
+}
+
+#[test]
+fn its_programs_are_the_files_that_are_tested() {
     let expected = [
+        "connect.html",
+        "connect.jsx",
         "enqueue.mjs",
         "enqueue.py",
         "enqueue.rb",
@@ -38,9 +45,11 @@ fn its_programs_are_the_files_that_are_tested() {
         "mint.rb",
         "mint.rs",
         "publish.sh",
-        "server-api.sh",
     ];
-    assert_eq!(shown, expected);
+    assert_eq!(programs("README.md"), expected);
+    assert_eq!(programs("docs/server-api.md"), ["server-api.sh"]);
+    let of_the_client = ["connect.html", "connect.jsx"];
+    assert_eq!(programs("clients/js/README.md"), of_the_client);
 }
 
 #[test]

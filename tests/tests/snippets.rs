@@ -19,10 +19,10 @@ use hermes::time::{Clock, SystemClock};
 use hermes_tests::handshake::{Handshake, Outcome, decide};
 use hermes_tests::socket::{Socket, TokenPlace};
 use hermes_tests::stack::{PATIENCE, Room, Stack};
+use hermes_tests::toolchains::toolchains;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
-use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 const JWT_SECRET: &str = "a-secret-of-the-tests-that-has-more-than-sixty-four-bytes-0123456789";
@@ -33,30 +33,6 @@ fn root() -> &'static Path {
 
 fn snippets() -> PathBuf {
     root().join("docs/snippets")
-}
-
-/// Python, Node.js and Ruby with the packages that the snippets need: from `HERMES_SNIPPET_TOOLCHAINS`
-/// or, where it is not set, from the program that makes it.
-async fn toolchains() -> &'static Value {
-    static TOOLCHAINS: OnceCell<Value> = OnceCell::const_new();
-    TOOLCHAINS
-        .get_or_init(async || {
-            if let Ok(json) = std::env::var("HERMES_SNIPPET_TOOLCHAINS") {
-                return serde_json::from_str(&json).unwrap();
-            }
-            let mut prepare = Command::new("python3");
-            prepare
-                .arg(root().join("xtask/snippet_toolchains.py"))
-                .stderr(Stdio::inherit());
-            let prepared = prepare.output().await.unwrap();
-            assert!(
-                prepared.status.success(),
-                "the toolchains cannot be prepared"
-            );
-            let text = String::from_utf8(prepared.stdout).unwrap();
-            serde_json::from_str(text.lines().last().unwrap()).unwrap()
-        })
-        .await
 }
 
 /// A program in `language`, to be run as its users run it.

@@ -1,6 +1,7 @@
-//! Shows that the stack works: what is put on the queue arrives at a listening client.
+//! Shows that the stack works: what is put on the queue arrives at a listening client, and on a page.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use crate::client::Client;
 use crate::failure::{Explain, Failure};
 use crate::interrupt;
 use crate::local_aws::Endpoint;
@@ -20,8 +22,16 @@ pub(crate) const ROOM: &str = "demo";
 /// See [`ROOM`].
 pub(crate) const USER: &str = "alice";
 
-/// How long the client may take to connect, and a notification to arrive.
+/// How long the client may take to connect, a notification to arrive, and the page's server to start.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The page of `clients/js/demo`, served until this is dropped.
+pub(crate) struct Page {
+    /// Where it is.
+    pub(crate) url: String,
+    log: PathBuf,
+    server: Running,
+}
 
 /// The `hermes` command, used on the local stack.
 pub(crate) struct Demo {
@@ -82,16 +92,65 @@ impl Demo {
         )
     }
 
+    /// Serves the page, which was built, on this machine only.
+    ///
+    /// # Errors
+    ///
+    /// When its server does not start.
+    pub(crate) fn page(&self, client: &Client, port: u16, log: &Path) -> Result<Page> {
+        let port = port.to_string();
+        let mut serve = client.node(["demo/server.ts", "--room", ROOM, "--port", &port]);
+        self.set(&mut serve);
+        serve
+            .env("HERMES_STACK", STACK)
+            .env("HERMES_CLI", &self.hermes);
+        let output =
+            File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut server = Running::start(&serve, Stdio::piped(), output.into())?;
+        let stdout = server.stdout().context("no standard output")?;
+        // The first line says that it serves, and where.
+        let Ok(url) = lines([Box::new(stdout)]).recv_timeout(PATIENCE) else {
+            return Err(Failure::new("the demo page's server did not start")
+                .log(log)
+                .into());
+        };
+        Ok(Page {
+            url,
+            log: log.to_owned(),
+            server,
+        })
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut hermes = Command::new(&self.hermes);
         hermes.args(["--stack", STACK]).args(arguments);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("HERMES_") {
-                hermes.env_remove(name); // they would win over the stack's outputs
-            }
-        }
-        self.endpoint.set(&mut hermes);
+        self.set(&mut hermes);
         hermes.env("NO_COLOR", "1");
         hermes
+    }
+
+    /// Makes a program use this stack, and nothing that the developer has set up for another.
+    fn set(&self, command: &mut Command) {
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("HERMES_") {
+                command.env_remove(name); // they would win over the stack's outputs
+            }
+        }
+        self.endpoint.set(command);
+    }
+}
+
+impl Page {
+    /// # Errors
+    ///
+    /// When its server has ended by itself.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        match self.server.ended()? {
+            None => Ok(()),
+            Some(status) => {
+                let what = format!("the demo page's server ended by itself ({status})");
+                Err(Failure::new(what).log(&self.log).into())
+            }
+        }
     }
 }

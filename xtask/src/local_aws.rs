@@ -96,7 +96,7 @@ impl LocalAws {
         port: u16,
         log: &Path,
     ) -> Result<Self> {
-        check_free(port)?;
+        check_free(port, "--port")?;
         let output =
             File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(ministack.program("python"));
@@ -144,13 +144,13 @@ impl LocalAws {
 
 /// # Errors
 ///
-/// When something listens on a port already.
-pub(crate) fn check_free(port: u16) -> Result<()> {
+/// When something listens on a port already; names the option with which another can be chosen.
+pub(crate) fn check_free(port: u16, option: &str) -> Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
         Err(error) => {
             let failure = Failure::new(format!("port {port} of this machine is taken ({error})"));
-            let advice = "end what uses it, or choose another with --port";
+            let advice = format!("end what uses it, or choose another with {option}");
             Err(failure.advice(advice).into())
         }
     }
@@ -173,8 +173,8 @@ mod tests {
     #[test]
     fn a_taken_port_is_refused_with_advice() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let error = check_free(taken.local_addr().unwrap().port()).unwrap_err();
-        assert!(error.to_string().contains("--port"), "{error}");
-        check_free(free_port().unwrap()).unwrap();
+        let error = check_free(taken.local_addr().unwrap().port(), "--demo-port").unwrap_err();
+        assert!(error.to_string().contains("--demo-port"), "{error}");
+        check_free(free_port().unwrap(), "--port").unwrap();
     }
 }

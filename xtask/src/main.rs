@@ -6,6 +6,7 @@
 
 mod bench;
 mod cargo;
+mod client;
 mod demo;
 mod down;
 mod failure;

@@ -1,6 +1,6 @@
 //! The tools that are Python packages, in virtual environments under `.venv`.
 //!
-//! There are four, because sam-cli, ministack and checkov pin different versions of boto3, and schemathesis brings
+//! There are several, because sam-cli, ministack and checkov pin different versions of boto3, and schemathesis brings
 //! much that they do not know. The versions are in `xtask/requirements-*.txt`.
 
 use std::env;
@@ -40,6 +40,8 @@ pub(crate) enum Tools {
     Checkov,
     /// schemathesis, with which only `test` fuzzes the server API.
     Schemathesis,
+    /// Node.js, for `clients/js`.
+    Node,
 }
 
 impl Tools {
@@ -49,6 +51,7 @@ impl Tools {
             Self::Ministack => "ministack",
             Self::Checkov => "checkov",
             Self::Schemathesis => "schemathesis",
+            Self::Node => "node",
         }
     }
 }
@@ -65,11 +68,7 @@ impl Venv {
 
     /// `PATH`, with the programs of this environment before all others.
     pub(crate) fn path(&self) -> OsString {
-        let others = env::var_os("PATH").unwrap_or_default();
-        let all = [self.0.join("bin")]
-            .into_iter()
-            .chain(env::split_paths(&others));
-        env::join_paths(all).unwrap_or(others)
+        prepend_to_path(&self.0.join("bin"))
     }
 
     /// A file that one of its Python packages brings.
@@ -89,6 +88,15 @@ impl Venv {
         }
         bail!("{path} is not in {}", self.0.display())
     }
+}
+
+/// `PATH`, with a folder before all others.
+pub(crate) fn prepend_to_path(folder: &Path) -> OsString {
+    let others = env::var_os("PATH").unwrap_or_default();
+    let all = [folder.to_owned()]
+        .into_iter()
+        .chain(env::split_paths(&others));
+    env::join_paths(all).unwrap_or(others)
 }
 
 impl Workspace {

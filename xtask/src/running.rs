@@ -33,6 +33,8 @@ pub(crate) struct Other {
     pub(crate) pid: i32,
     /// Its local AWS.
     pub(crate) endpoint: Endpoint,
+    /// The port of its demo page.
+    pub(crate) demo_port: u16,
     /// Whether its stack is deployed.
     pub(crate) ready: bool,
 }
@@ -46,13 +48,18 @@ pub(crate) enum Found {
 }
 
 impl Claim {
-    /// Writes down where our local AWS is, and whether the stack is deployed.
+    /// Writes down where our local AWS and demo page are, and whether the stack is deployed.
     ///
     /// # Errors
     ///
     /// When the file cannot be written.
-    pub(crate) fn write(&self, endpoint: Endpoint, ready: bool) -> Result<()> {
-        let state = json!({"pid": std::process::id(), "port": endpoint.port, "ready": ready});
+    pub(crate) fn write(&self, endpoint: Endpoint, demo_port: u16, ready: bool) -> Result<()> {
+        let state = json!({
+            "pid": std::process::id(),
+            "port": endpoint.port,
+            "demo_port": demo_port,
+            "ready": ready,
+        });
         // Moved into place, so that nobody reads half of it.
         let new = self.state.with_extension("new");
         fs::write(&new, state.to_string())
@@ -159,6 +166,7 @@ fn parse(state: &str) -> Option<Other> {
         endpoint: Endpoint {
             port: state["port"].as_u64()?.try_into().ok()?,
         },
+        demo_port: state["demo_port"].as_u64()?.try_into().ok()?,
         ready: state["ready"].as_bool()?,
     })
 }
@@ -174,7 +182,7 @@ mod tests {
             panic!("nobody runs");
         };
         let endpoint = Endpoint { port: 4566 };
-        claim.write(endpoint, false).unwrap();
+        claim.write(endpoint, 4567, false).unwrap();
         let pid = i32::try_from(std::process::id()).unwrap();
         let Found::Other(other) = claim_in(&folder).unwrap() else {
             panic!("one runs");
@@ -184,6 +192,7 @@ mod tests {
             Other {
                 pid,
                 endpoint,
+                demo_port: 4567,
                 ready: false
             }
         );
@@ -198,7 +207,7 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         fs::write(
             folder.join("running.json"),
-            r#"{"pid": 1, "port": 4566, "ready": true}"#,
+            r#"{"pid": 1, "port": 4566, "demo_port": 4567, "ready": true}"#,
         )
         .unwrap();
         assert!(matches!(claim_in(&folder).unwrap(), Found::Nobody(_)));

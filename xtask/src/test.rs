@@ -4,15 +4,16 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::client::Client;
 use crate::failure::{Explain, Reported};
 use crate::lint;
 use crate::local_aws::{Endpoint, LocalAws, free_port};
 use crate::python::{Tools, python};
 use crate::sam::{STACK, Sam};
-use crate::step::Steps;
+use crate::step::{Step, Steps};
 use crate::workspace::Workspace;
 use crate::{interrupt, one_stack, size};
 
@@ -23,8 +24,8 @@ const CARGO_TEST: &str = "cargo test";
 #[derive(Args)]
 pub(crate) struct Test {}
 
-/// What `cargo test` counted.
-#[derive(Default, Debug, PartialEq)]
+/// What `cargo test` and `node --test` counted.
+#[derive(Clone, Copy, Default, Debug, PartialEq)]
 struct Totals {
     passed: u64,
     failed: u64,
@@ -60,8 +61,11 @@ impl Test {
 
 fn run(workspace: &Workspace, steps: &Steps, totals: &mut Totals) -> Result<()> {
     let mut toolchains = Err(Reported.into());
+    let mut client = Err(Reported.into());
     let linted = lint::check(workspace, steps, || {
         workspace.tools_ready(steps, Tools::Ministack)?;
+        client = Client::ready(workspace, steps)
+            .and_then(|client| Ok((find_chromium(&client, steps)?, client)));
         toolchains = steps.run(
             "preparing Ruby, Node.js and Python for the snippets",
             |step| {
@@ -75,8 +79,12 @@ fn run(workspace: &Workspace, steps: &Steps, totals: &mut Totals) -> Result<()> 
     });
     // A wrong format or lint does not keep the tests from running; Ctrl-C does.
     interrupt::check()?;
-    let tested = build_and_test(workspace, steps, toolchains.as_deref().ok(), totals);
-    linted.and(toolchains.map(|_| ())).and(tested)
+    let tools = toolchains.as_deref().ok();
+    let tested = build_and_test(workspace, steps, tools, client.as_ref().ok(), totals);
+    linted
+        .and(toolchains.map(|_| ()))
+        .and(client.map(|_| ()))
+        .and(tested)
 }
 
 /// Everything from the release build to the last test.
@@ -84,6 +92,7 @@ fn build_and_test(
     workspace: &Workspace,
     steps: &Steps,
     toolchains: Option<&str>,
+    client: Option<&(String, Client)>,
     totals: &mut Totals,
 ) -> Result<()> {
     let venv = workspace.tools_ready(steps, Tools::Sam)?;
@@ -116,6 +125,8 @@ fn build_and_test(
         step.execute(&workspace.cargo(build))
     })?;
 
+    let checked = client.map_or(Ok(()), |(_, client)| check_client(client, steps, totals));
+
     let port = free_port()?;
     let log = workspace.local("test").join("aws.log");
     let aws = steps.run("starting the local AWS", |_| {
@@ -134,11 +145,51 @@ fn build_and_test(
         step.show(&tests, |line| totals.count(line))
             .advise(&format!("what the functions wrote is in {}", log.display()))
     });
+    let in_browser = client.map_or(Ok(()), |(chromium, client)| {
+        steps.run("clients/js against the stack", |step| {
+            let mut stack = client.node(["--run", "stack"]);
+            set_environment(
+                &mut stack,
+                workspace,
+                aws.endpoint,
+                &sam.build_dir,
+                toolchains,
+            );
+            stack.env("HERMES_CHROMIUM", chromium);
+            count_node(step, &stack, totals)
+        })
+    });
     steps.run("stopping the local AWS", |_| {
         drop(aws);
         Ok(())
     })?;
-    sizes.and(stacks).and(tests)
+    sizes.and(stacks).and(checked).and(tests).and(in_browser)
+}
+
+/// Types, lints, format, unit tests and size of the client in JavaScript.
+fn check_client(client: &Client, steps: &Steps, totals: &mut Totals) -> Result<()> {
+    steps.run("clients/js: types, lints, unit tests, size", |step| {
+        count_node(step, &client.node(["--run", "check"]), totals)
+            .advise("`node --run format` in clients/js mends the format and some lints")
+    })
+}
+
+/// The Chromium of the machine, or one that is installed now.
+fn find_chromium(client: &Client, steps: &Steps) -> Result<String> {
+    steps.run("finding Chromium, or installing it", |step| {
+        let found = step.capture(&client.node(["scripts/chromium.ts"]))?;
+        Ok(found.trim().to_owned())
+    })
+}
+
+/// Runs tests of Node.js; that there are none is a failure, too.
+fn count_node(step: &Step<'_>, command: &Command, totals: &mut Totals) -> Result<()> {
+    let before = *totals;
+    step.show(command, |line| totals.count(line))?;
+    if totals.passed == before.passed {
+        bail!("no test was run");
+    }
+    Ok(())
 }
 
 /// Tells the tests where everything is.
@@ -162,9 +213,20 @@ fn set_environment(
 }
 
 impl Totals {
-    /// Adds a line such as `test result: ok. 12 passed; 0 failed; 1 ignored; …`.
+    /// Adds a line such as `test result: ok. 12 passed; 0 failed; 1 ignored; …` of cargo, or `ℹ pass 12` of
+    /// Node.js.
     fn count(&mut self, line: &str) {
         let line = console::strip_ansi_codes(line);
+        if let Some((what, count)) = line.strip_prefix("ℹ ").and_then(|it| it.split_once(' ')) {
+            let number = count.parse().unwrap_or(0);
+            match what {
+                "pass" => self.passed += number,
+                "fail" | "cancelled" => self.failed += number,
+                "skipped" | "todo" => self.ignored += number,
+                _ => {}
+            }
+            return;
+        }
         let Some((_, counts)) = line
             .strip_prefix("test result: ")
             .and_then(|result| result.split_once(". "))
@@ -196,13 +258,22 @@ mod tests {
         let mut totals = Totals::default();
         totals.count("running 3 tests");
         totals.count("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s");
+        for line in [
+            "ℹ tests 9",
+            "ℹ pass 4",
+            "ℹ fail 2",
+            "ℹ cancelled 1",
+            "ℹ skipped 2",
+        ] {
+            totals.count(&format!("\u{1b}[34m{line}\u{1b}[39m"));
+        }
         totals.count("test result: \u{1b}[31mFAILED\u{1b}[0m. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out");
         assert_eq!(
             totals,
             Totals {
-                passed: 15,
-                failed: 2,
-                ignored: 1
+                passed: 19,
+                failed: 5,
+                ignored: 3
             }
         );
     }

@@ -8,7 +8,8 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use console::style;
 
-use crate::demo::{Demo, ROOM, USER};
+use crate::client::Client;
+use crate::demo::{Demo, Page, ROOM, USER};
 use crate::interrupt;
 use crate::local_aws::{Endpoint, LocalAws, check_free};
 use crate::python::{Tools, Venv};
@@ -20,6 +21,9 @@ use crate::workspace::Workspace;
 /// The port where none is given; the local AWS's own default.
 const PORT: u16 = 4566;
 
+/// The port of the demo page where none is given.
+const DEMO_PORT: u16 = 4567;
+
 /// How long the token in the browser snippet is good for.
 const TOKEN_TTL: &str = "12h";
 
@@ -29,6 +33,9 @@ pub(crate) struct Up {
     /// Port of the local AWS on 127.0.0.1 [default: 4566]
     #[arg(long)]
     port: Option<u16>,
+    /// Port of the demo page on 127.0.0.1 [default: 4567]
+    #[arg(long)]
+    demo_port: Option<u16>,
     /// End after the notification has arrived
     #[arg(long)]
     once: bool,
@@ -53,35 +60,49 @@ impl Up {
         let endpoint = Endpoint {
             port: self.port.unwrap_or(PORT),
         };
-        check_free(endpoint.port)?;
-        claim.write(endpoint, false)?;
+        let demo_port = self.demo_port.unwrap_or(DEMO_PORT);
+        check_free(endpoint.port, "--port")?;
+        check_free(demo_port, "--demo-port")?;
+        claim.write(endpoint, demo_port, false)?;
         let steps = Steps::new(workspace.local("up"))?;
-        let (sam, ministack) = prepare(workspace, &steps)?;
+        let Tooling {
+            sam,
+            ministack,
+            client,
+        } = prepare(workspace, &steps)?;
         let log = workspace.local("up").join("aws.log");
         let mut aws = steps.run("starting the local AWS", |_| {
             LocalAws::start(workspace, &ministack, endpoint.port, &log)
         })?;
         let show = deploy_and_show(workspace, &steps, &sam, endpoint, &log)?;
-        claim.write(endpoint, true)?;
+        let mut page = steps.run("serving the demo page", |_| {
+            let log = workspace.local("up").join("demo.log");
+            demo(workspace, endpoint).page(&client, demo_port, &log)
+        })?;
+        claim.write(endpoint, demo_port, true)?;
         if !self.once {
-            println!("{show}");
+            println!("{}{show}", look(&page.url));
             eprintln!("Press Ctrl-C to stop, or run `cargo xtask down` elsewhere.");
-            wait(&mut aws)?;
+            wait(&mut aws, &mut page)?;
         }
         steps.run("stopping the local AWS", |_| {
-            drop(aws);
+            drop((page, aws));
             Ok(())
         })
     }
 
     /// Another runs: deploy to its local AWS, and leave it running.
     fn reuse(&self, workspace: &Workspace, other: Other) -> Result<()> {
-        let Other { pid, endpoint, .. } = other;
-        if self.port.is_some_and(|port| port != endpoint.port) {
-            bail!(
-                "`cargo xtask up` runs already, on port {}: `cargo xtask down` ends it",
-                endpoint.port
-            );
+        let Other {
+            pid,
+            endpoint,
+            demo_port,
+            ..
+        } = other;
+        for (asked, port) in [(self.port, endpoint.port), (self.demo_port, demo_port)] {
+            if asked.is_some_and(|asked| asked != port) {
+                bail!("`cargo xtask up` runs already, on port {port}: `cargo xtask down` ends it");
+            }
         }
         eprintln!("`cargo xtask up` runs already (process {pid}): deploying to its local AWS.");
         let steps = Steps::new(workspace.local("up-again"))?;
@@ -90,24 +111,38 @@ impl Up {
                 wait_until_ready(workspace, pid)
             })?;
         }
-        let (sam, _) = prepare(workspace, &steps)?;
+        let Tooling { sam, .. } = prepare(workspace, &steps)?;
         let log = workspace.local("up").join("aws.log");
         let show = deploy_and_show(workspace, &steps, &sam, endpoint, &log)?;
         if !self.once {
-            println!("{show}");
+            println!("{}{show}", look(&format!("http://127.0.0.1:{demo_port}")));
         }
         eprintln!("It goes on running; `cargo xtask down` ends it.");
         Ok(())
     }
 }
 
+/// What is installed.
+struct Tooling {
+    sam: Venv,
+    ministack: Venv,
+    client: Client,
+}
+
 /// Everything that is installed and compiled. Two things at a time: pip mostly waits for the network.
-fn prepare(workspace: &Workspace, steps: &Steps) -> Result<(Venv, Venv)> {
+fn prepare(workspace: &Workspace, steps: &Steps) -> Result<Tooling> {
     let tools = thread::scope(|scope| {
         let tools = scope.spawn(|| {
             let tools = (|| {
                 let sam = workspace.tools_ready(steps, Tools::Sam)?;
-                Ok((sam, workspace.tools_ready(steps, Tools::Ministack)?))
+                let ministack = workspace.tools_ready(steps, Tools::Ministack)?;
+                let client = Client::ready(workspace, steps)?;
+                client.build(steps)?;
+                Ok(Tooling {
+                    sam,
+                    ministack,
+                    client,
+                })
             })();
             tools.inspect_err(|_| interrupt::cancel())
         });
@@ -122,7 +157,7 @@ fn prepare(workspace: &Workspace, steps: &Steps) -> Result<(Venv, Venv)> {
     })?;
     let functions = workspace.functions()?;
     steps.run("compiling the functions for release", |step| {
-        workspace.build_functions(step, &tools.0, &functions)
+        workspace.build_functions(step, &tools.sam, &functions)
     })?;
     Ok(tools)
 }
@@ -142,10 +177,7 @@ fn deploy_and_show(
     };
     steps.run("sam build", |step| sam.build(step))?;
     steps.run("sam deploy", |step| sam.deploy(step, endpoint, aws_log))?;
-    let demo = Demo {
-        hermes: workspace.cli(),
-        endpoint,
-    };
+    let demo = demo(workspace, endpoint);
     let token = steps.run("issuing a token", |step| demo.token(step, TOKEN_TTL))?;
     let arrived = steps.run("publishing to the queue and listening", |step| {
         demo.notification(step)
@@ -157,6 +189,18 @@ fn deploy_and_show(
     let url = outputs.get("WebSocketUrl").map(String::as_str);
     let url = url.ok_or_else(|| anyhow!("the stack has no output WebSocketUrl"))?;
     Ok(instructions(url, &token, &workspace.cli(), endpoint))
+}
+
+fn demo(workspace: &Workspace, endpoint: Endpoint) -> Demo {
+    Demo {
+        hermes: workspace.cli(),
+        endpoint,
+    }
+}
+
+/// What a person looks at first.
+fn look(page: &str) -> String {
+    format!("\n{}  {page}\n", style("Look at it:").bold())
 }
 
 /// What a person can do with a running stack.
@@ -192,10 +236,11 @@ fn instructions(url: &str, token: &str, hermes: &Path, endpoint: Endpoint) -> St
     )
 }
 
-/// Until someone stops us, or the local AWS ends by itself.
-fn wait(aws: &mut LocalAws) -> Result<()> {
+/// Until someone stops us, or one of them ends by itself.
+fn wait(aws: &mut LocalAws, page: &mut Page) -> Result<()> {
     while interrupt::check().is_ok() {
         aws.check()?;
+        page.check()?;
         thread::sleep(Duration::from_millis(100));
     }
     Ok(())

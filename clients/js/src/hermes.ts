@@ -3,7 +3,7 @@ import { createNanoEvents } from "nanoevents";
 import { HermesError } from "./error.ts";
 import type { Ack, Notification, Request, StreamName } from "./frames.ts";
 import { Link } from "./link.ts";
-import { type Observable, Value } from "./observable.ts";
+import { guarded, type Observable, Value } from "./observable.ts";
 import type { HermesOptions, SendOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { Positions } from "./positions.ts";
@@ -204,17 +204,4 @@ export class Hermes<Events extends object = AnyEvents> {
     this.#recovery.stop();
     this.#state.set({ status: "closed", ...(error.code !== "closed" && { error }) });
   }
-}
-
-/** A listener's failure is its own: neither the other listeners nor the client suffer from it. */
-function guarded<A extends unknown[]>(listener: (...values: A) => void): (...values: A) => void {
-  return (...values) => {
-    try {
-      listener(...values);
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-  };
 }

@@ -19,7 +19,7 @@ export class Value<T> implements Observable<T> {
 
   subscribe = (listener: () => void): (() => void) => {
     // Whoever subscribes twice is called twice, and unsubscribes each by itself.
-    const own = () => listener();
+    const own = guarded(listener);
     this.#listeners.add(own);
     return () => void this.#listeners.delete(own);
   };
@@ -28,4 +28,17 @@ export class Value<T> implements Observable<T> {
     this.#value = value;
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** A listener's failure is its own: neither the other listeners nor the client suffer from it. */
+export function guarded<A extends unknown[]>(listener: (...values: A) => void): (...values: A) => void {
+  return (...values) => {
+    try {
+      listener(...values);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  };
 }

@@ -3,6 +3,9 @@ import { type Answer, type Notification, type Positions, type Request, read } fr
 import { Requests } from "./requests.ts";
 import type { Timing } from "./timing.ts";
 
+/** API Gateway closes the socket (1009) at a larger frame, and a browser may not split a message. */
+const FRAME_MAX_BYTES = 32 * 1024;
+
 /** What a socket is made with, and whom it tells. */
 export interface SocketOptions {
   url: string;
@@ -20,6 +23,8 @@ export class Socket {
   #webSocket: WebSocket;
   #options: SocketOptions;
   #requests = new Requests();
+  /** The requests that may be too large. */
+  #large: string[] = [];
   #heardAt = 0;
   #ended!: (why: HermesError) => void;
   #pings: ReturnType<typeof setInterval> | undefined;
@@ -31,8 +36,10 @@ export class Socket {
       this.#ended = resolve;
     });
     webSocket.onmessage = ({ data }) => this.#take(data);
-    webSocket.onclose = ({ code, reason }) =>
+    webSocket.onclose = ({ code, reason }) => {
+      if (code === 1009) this.#refuseLarge();
       this.#end(`closed by the server with ${code}${reason && `, ${reason}`}`);
+    };
     webSocket.onerror = () => {}; // `close` follows; packages for Node.js want a listener
   }
 
@@ -68,7 +75,11 @@ export class Socket {
   request(request: Request): Promise<unknown> {
     const { ackWithin, answerWithin } = this.#options.timing;
     const within = request.action === "sendMessage" ? ackWithin : answerWithin;
-    return this.#requests.ask(request, within, (frame) => this.#webSocket.send(JSON.stringify(frame)));
+    return this.#requests.ask(request, within, (frame) => {
+      const text = JSON.stringify(frame);
+      if (new TextEncoder().encode(text).length > FRAME_MAX_BYTES) this.#large.push(frame.ref as string);
+      this.#webSocket.send(text);
+    });
   }
 
   /** Asks whether the socket is alive. Where nothing comes, it is not. */
@@ -85,6 +96,12 @@ export class Socket {
   /** Closes it. Nothing comes from it any more. */
   close(): void {
     this.#end("closed by this client");
+  }
+
+  /** Sent again, these would close the next socket, too. */
+  #refuseLarge(): void {
+    const data = { code: "payload_too_large", message: "API Gateway takes no frame of more than 32 KiB" };
+    for (const ref of this.#large) this.#requests.settle({ system: "error", ref, data });
   }
 
   #end(why: string): void {

@@ -73,7 +73,10 @@ export class Tabs {
         try {
           await navigator.locks.request(name, options, () => this.#lead([signal, deposed.signal]));
         } catch (error) {
-          if (error instanceof HermesError && !signal.aborted) throw error;
+          if (signal.aborted) break;
+          if (error instanceof HermesError) throw error;
+          // A page that may store nothing may not lock either: it has a connection of its own.
+          if ((error as Error).name !== "AbortError") await this.#lead([signal]);
         } finally {
           deposed.abort(); // another tab may have taken the lock
           this.leads = false;

@@ -1,5 +1,4 @@
 /** Chromium, and a web server with pages that use the client. */
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -7,6 +6,7 @@ import { after } from "node:test";
 
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 
+import { findChromium } from "../../scripts/chromium.ts";
 import { issue } from "./stack.ts";
 
 /** What is closed when the file's last test is done. */
@@ -14,8 +14,6 @@ export const closing: (() => unknown)[] = [];
 after(async () => {
   for (const close of closing.reverse()) await close();
 });
-
-const INSTALLED = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
 const FLAGS = [
   "--disable-gpu",
@@ -28,13 +26,8 @@ const FLAGS = [
 
 /** The browser that is there. Each launch has a profile of its own. */
 export async function launch(): Promise<Browser> {
-  const executablePath =
-    process.env.HERMES_CHROMIUM ?? INSTALLED.find((path) => existsSync(path)) ?? chromium.executablePath();
-  if (!existsSync(executablePath)) {
-    throw new Error(
-      "no Chromium: apt-get install chromium, or npx playwright-core install chromium, or set HERMES_CHROMIUM",
-    );
-  }
+  const executablePath = findChromium();
+  if (!executablePath) throw new Error("no Chromium: `node scripts/chromium.ts` installs one");
   const browser = await chromium.launch({ executablePath, args: FLAGS, chromiumSandbox: false });
   closing.push(() => browser.close());
   return browser;

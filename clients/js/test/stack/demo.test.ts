@@ -1,45 +1,40 @@
-/** The demo page, served as `cargo xtask up` does. */
+/** The demo page, from the server that `cargo xtask up` starts. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import type { Browser, Locator, Page } from "playwright-core";
 
-import { launch, Site } from "./browser.ts";
-import { issue, newRoom, publish, until } from "./stack.ts";
+import { closing, launch } from "./browser.ts";
+import { newRoom, until } from "./stack.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const axe = readFileSync(`${root}node_modules/axe-core/axe.min.js`, "utf8");
-const TYPES: Record<string, string> = { html: "text/html", css: "text/css", js: "text/javascript" };
 
 let browser: Browser;
 before(async () => {
   browser = await launch();
 });
 
+/** The server's URL. */
+async function serve(room = newRoom()): Promise<string> {
+  const server = spawn(process.execPath, [`${root}demo/server.ts`, "--room", room], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  closing.push(() => server.kill());
+  for await (const line of server.stdout) return String(line).trim();
+  throw new Error("the server ended");
+}
+
 /** The page, where both users are connected. */
-async function demo(colorScheme: "light" | "dark" = "light") {
-  const room = newRoom();
-  const site = await new Site(room).start();
-  for (const file of readdirSync(`${root}demo`)) {
-    const type = TYPES[file.split(".").at(-1) as string] as string;
-    site.pages[file === "index.html" ? "/" : `/${file}`] = [
-      type,
-      readFileSync(`${root}demo/${file}`, "utf8"),
-    ];
-  }
-  const { url } = await issue("alice", room);
-  site.pages["/demo.json"] = ["application/json", JSON.stringify({ url, room: "demo" })];
-  site.pages["/messages"] = async (_url, body) => {
-    const { data, to } = JSON.parse(body);
-    await publish(room, data, to);
-    return ["application/json", "{}"];
-  };
+async function demo(colorScheme: "light" | "dark" = "light", room?: string) {
+  const url = await serve(room);
   const page = await browser.newPage({ colorScheme, viewport: { width: 1120, height: 900 } });
   const errors: string[] = [];
   page.on("pageerror", ({ message }) => errors.push(message));
-  await page.goto(site.url);
+  await page.goto(url);
   const [alice, bob] = ["Alice", "Bob"].map((name) => page.getByRole("region", { name, exact: true }));
   if (!alice || !bob) throw new Error("two users");
   for (const user of [alice, bob]) await user.getByText("Connected", { exact: true }).waitFor();
@@ -51,6 +46,9 @@ async function say(user: Locator, text: string): Promise<void> {
   await user.getByLabel("Message to everybody").fill(text);
   await user.getByRole("button", { name: "Send" }).click();
 }
+
+/** What the screenshots name. Whoever joins a room is told of what was published just before. */
+const ROOMS = { light: "demo", dark: "demo-dark" };
 
 /** What axe finds wrong. */
 async function violations(page: Page): Promise<string[]> {
@@ -112,7 +110,8 @@ test("a user whose network is cut catches up, and what was written meanwhile goe
 
 for (const scheme of ["light", "dark"] as const) {
   test(`axe finds nothing wrong, ${scheme}`, async () => {
-    const { page, alice, bob } = await demo(scheme);
+    const { HERMES_SCREENSHOTS } = process.env;
+    const { page, alice, bob } = await demo(scheme, HERMES_SCREENSHOTS && ROOMS[scheme]);
     const enqueue = async (type: string, text: string) => {
       await page.getByLabel("Type").selectOption(type);
       await page.getByLabel("Text", { exact: true }).fill(text);
@@ -132,10 +131,29 @@ for (const scheme of ["light", "dark"] as const) {
       Promise.all([...children].flatMap((toast) => toast.getAnimations().map(({ finished }) => finished))),
     );
     assert.deepEqual(await violations(page), []);
-    const { HERMES_SCREENSHOTS } = process.env;
     if (HERMES_SCREENSHOTS) await page.screenshot({ path: `${HERMES_SCREENSHOTS}/demo-${scheme}.png` });
   });
 }
+
+test("the server refuses what the page does not ask for", async () => {
+  const url = await serve();
+  const ask = (path: string, init?: RequestInit) => fetch(`${url}${path}`, init);
+  const post = (body: string, headers = {}) => ask("/messages", { method: "POST", body, headers });
+  const refused = await Promise.all([
+    ask("/hermes-token?user=mallory"),
+    ask("/server.ts"),
+    ask("/..%2Fpackage.json"),
+    ask("/none.html"),
+    ask("/", { method: "DELETE" }),
+    post("no JSON"),
+    post('{"data": 1, "to": "mallory"}'),
+    post('{"data": 1}', { Origin: "https://example.com" }),
+  ]);
+  assert.deepEqual(
+    refused.map(({ status }) => status),
+    [403, 404, 404, 404, 405, 400, 400, 403],
+  );
+});
 
 test("on a telephone nothing is cut off", async () => {
   const { page } = await demo();

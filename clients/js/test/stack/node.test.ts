@@ -1,40 +1,11 @@
 /** The client in Node.js against the real stack, through a network that fails. */
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { Hermes, HermesError, type HermesOptions } from "../../src/index.ts";
-import { Network } from "./network.ts";
+import { Hermes, HermesError } from "../../src/index.ts";
+import { clients, join, status } from "./member.ts";
 import { issue, newRoom, publish, revoke, until } from "./stack.ts";
-
-const clients: Hermes[] = [];
-const networks: Network[] = [];
-after(() => {
-  for (const client of clients) client.close();
-  for (const network of networks) network.stop();
-});
-
-/** A client of `user` behind a network of its own, and the data of all that it was told. */
-async function join(room: string, user: string, options: Partial<HermesOptions> = {}) {
-  const network = await new Network((await issue(user, room)).url).start();
-  networks.push(network);
-  const token = async () => (await issue(user, room)).token;
-  const timing = { longestDelay: 1_000, ...options.timing };
-  const hermes = new Hermes({ url: network.url, token, ...options, timing });
-  clients.push(hermes);
-  const told: unknown[] = [];
-  const gone: string[] = [];
-  hermes.on("*", (data) => told.push(data));
-  hermes.onHistoryGone((stream) => gone.push(stream));
-  await until(() => status(hermes) === "open");
-  // A message published before the stack knows the connection comes by recovery: wait for none of that.
-  await hermes.send("joined", { to: user });
-  await until(() => told.length === 1);
-  told.length = 0;
-  return { hermes, told, gone, network };
-}
-
-const status = (hermes: Hermes) => hermes.state.getSnapshot().status;
 
 test("what a backend enqueues, and what members send, is heard", async () => {
   const room = newRoom();
@@ -52,10 +23,25 @@ test("what a backend enqueues, and what members send, is heard", async () => {
   assert.equal((await bob.hermes.send("for alice", { to: "alice" })).stream, "user");
   await until(() => alice.told.length === 3 && bob.told.length === 2);
   assert.deepEqual(alice.told.slice(1).sort(), ["for alice", "for everybody"]);
-  await assert.rejects(bob.hermes.send("x".repeat(121 * 1024)), (error: HermesError) => {
-    assert.deepEqual([error.code, error.retry], ["payload_too_large", false]);
-    return true;
-  });
+});
+
+test("a message that the server refuses fails with the reason, and holds up no other", async () => {
+  const room = newRoom();
+  const alice = await join(room, "alice");
+  const outcomes = await Promise.allSettled([
+    alice.hermes.send("x".repeat(121 * 1024)),
+    alice.hermes.send("for whom?", { to: "" }),
+    alice.hermes.send("which?", { id: "no ASCII: ü" }),
+    alice.hermes.send("good"),
+  ]);
+  assert.deepEqual(
+    outcomes.map((outcome) =>
+      outcome.status === "fulfilled" ? outcome.value.offset : [outcome.reason.code, outcome.reason.retry],
+    ),
+    [["payload_too_large", false], ["invalid_message", false], ["invalid_message", false], 1],
+  );
+  await until(() => alice.told.length === 1);
+  assert.deepEqual([alice.told, alice.network.count], [["good"], 1]);
 });
 
 test("when the server closes the connection, what was missed follows", async () => {
@@ -173,4 +159,16 @@ test("a client that comes back later goes on where it ended", async () => {
   second.on("*", (data) => told.push(data));
   await until(() => told.length === 1);
   assert.deepEqual(told, [2]);
+});
+
+test("a client whose position is of a log that is lost is told so, and goes on", async () => {
+  const room = newRoom();
+  const { epoch = "" } = await (await join(room, "bob")).hermes.send("unseen");
+  const lost = { room: { epoch: epoch.replace(/[1-9a-f]/g, "0"), offset: 1 } };
+  const storage = { getItem: () => JSON.stringify(lost), setItem: () => {} };
+  const alice = await join(room, "alice", { storage });
+  await until(() => alice.gone.length === 1);
+  await publish(room, "seen");
+  await until(() => alice.told.length === 1);
+  assert.deepEqual([alice.told, alice.gone], [["seen"], ["room"]]);
 });

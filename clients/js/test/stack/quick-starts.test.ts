@@ -1,4 +1,4 @@
-/** What the README says to copy, copied. */
+/** What the READMEs say to copy: tests/tests/readme.rs compares them with these files. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
@@ -11,10 +11,9 @@ import { issue, newRoom, publish } from "./stack.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** A code block of the README, with the real URL in it. */
-async function quickStart(language: string, url: string): Promise<string> {
-  const readme = await readFile(`${root}README.md`, "utf8");
-  const code = readme.split(`\`\`\`${language}\n`)[1]?.split("```")[0] as string;
+/** A program, with the real URL in it. */
+async function quickStart(file: string, url: string): Promise<string> {
+  const code = await readFile(`${root}../../docs/snippets/${file}`, "utf8");
   const placeholder = "wss://abc123.execute-api.eu-west-1.amazonaws.com/dev";
   assert.ok(code.includes(placeholder));
   return code.replace(placeholder, url);
@@ -37,7 +36,10 @@ test("plain JavaScript", async () => {
   const room = newRoom();
   const site = await new Site(room).start();
   const { url } = await issue("alice", room);
-  site.pages["/"] = ["text/html", `<!doctype html><title>Plain</title>${await quickStart("html", url)}`];
+  site.pages["/"] = [
+    "text/html",
+    `<!doctype html><title>Plain</title>${await quickStart("connect.html", url)}`,
+  ];
   const page = await (await launch()).newPage();
   await page.goto(site.url);
   await publish(room, { type: "backup.finished", size: 17 });
@@ -48,7 +50,7 @@ test("React", async () => {
   const room = newRoom();
   const site = await new Site(room).start();
   const { url } = await issue("alice", room);
-  const program = `${await quickStart("jsx", url)}
+  const program = `${await quickStart("connect.jsx", url)}
     import { StrictMode } from "react";
     import { createRoot } from "react-dom/client";
     createRoot(document.getElementById("root")).render(<StrictMode><Backups /></StrictMode>);`;

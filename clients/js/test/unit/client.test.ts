@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { type Hermes, HermesError } from "../../src/index.ts";
+import { TIMING } from "../../src/timing.ts";
 import { client, opened, server, status, token, until } from "./client.ts";
 import { error } from "./server.ts";
 
@@ -29,7 +30,7 @@ test("listeners hear of their type, or of everything", async () => {
   assert.deepEqual(greetings, [["hello", 1]]);
 });
 
-test("a listener that fails is its own problem", async (t) => {
+test("a listener that fails, of notifications or of the state, is its own problem", async (t) => {
   const failures: Error[] = [];
   const before = process.listeners("uncaughtException");
   process.removeAllListeners("uncaughtException");
@@ -41,15 +42,21 @@ test("a listener that fails is its own problem", async (t) => {
   const hub = await server();
   const { hermes } = client(hub);
   const later: unknown[] = [];
-  hermes.on("*", () => {
+  const fail = () => {
     throw new Error("mine");
-  });
+  };
+  hermes.on("*", fail);
+  const unsubscribe = hermes.state.subscribe(fail);
   hermes.on("*", (data) => later.push(data));
   await opened(hub, hermes);
   hub.publish(1);
   hub.publish(2);
-  await until(() => later.length === 2 && failures.length === 2);
-  assert.equal(failures[0]?.message, "mine");
+  await until(() => later.length === 2);
+  unsubscribe();
+  assert.deepEqual(
+    failures.map(({ message }) => message),
+    ["mine", "mine", "mine", "mine"],
+  );
 });
 
 test("frames that are not known are ignored", async () => {
@@ -209,6 +216,21 @@ test("a refused message fails with the code, and is not sent again", async () =>
   assert.equal(hub.of("sendMessage").length, 1);
   hub.fault = () => undefined;
   await hermes.send("small"); // the next one is not held up
+});
+
+test("a message at which the server closes the connection, as too large, is not sent again", {
+  timeout: 10_000,
+}, async () => {
+  const hub = await server();
+  const { hermes } = client(hub);
+  hub.fault = ({ data }, socket) => {
+    if (data !== "large".repeat(7_000)) return undefined;
+    socket.close(1009);
+    return "silence";
+  };
+  await assert.rejects(hermes.send("large".repeat(7_000)), is("payload_too_large", false));
+  await hermes.send("small");
+  assert.deepEqual([hub.of("sendMessage").length, hub.tokens.length], [2, 2]);
 });
 
 test("what is not JSON is refused here", async () => {
@@ -385,6 +407,16 @@ test("a connection is replaced before its time, without a gap", async () => {
   assert.deepEqual([...seen], ["open"]);
   assert.equal(most, 2, "the old one is read until the new one has recovered, and then closed");
   await until(() => hub.sockets.length === 1);
+});
+
+test("what is done by default is done before API Gateway's limits", () => {
+  const MINUTE = 60_000;
+  const { pingEvery, answerWithin, ackWithin, openWithin, replaceAfter, longestDelay } = TIMING;
+  assert.ok(pingEvery + answerWithin < 10 * MINUTE, "a connection is idle for 10 minutes at most");
+  // A token, a handshake, and some attempts that fail.
+  const replacing = 3 * (openWithin + openWithin + longestDelay);
+  assert.ok(replaceAfter + replacing < 120 * MINUTE, "it lasts 2 hours at most");
+  assert.ok(ackWithin > 29_000, "an answer takes 29 s at most");
 });
 
 test("a server that takes connections and drops them is asked ever less often", async () => {

@@ -145,6 +145,20 @@ test("a notification that one tab did not hear is recovered through the other", 
   assert.equal(hub.of("recover").length, 3);
 });
 
+test("a page that may not lock has a connection of its own", async (t) => {
+  t.mock.method(navigator.locks, "request", async () => {
+    throw new DOMException("storage is forbidden", "SecurityError");
+  });
+  const hub = await server();
+  const { hermes, told } = tab(hub);
+  await opened(hub, hermes);
+  hub.publish(1);
+  await until(() => told.length === 1);
+  hermes.close();
+  await until(() => hub.sockets.length === 0);
+  assert.equal(hub.tokens.length, 1);
+});
+
 test("a leader that does not answer any more is replaced", async () => {
   const hub = await server();
   const name = `hermes ${hub.url} ["demo","alice"]`;
