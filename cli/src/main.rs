@@ -3,12 +3,13 @@
 mod commands;
 mod dead_letters;
 mod failure;
+mod interrupt;
+mod listener;
 mod notification;
 mod output;
 mod queue;
 mod settings;
 mod socket;
-mod tail;
 mod tokens;
 
 use std::process::ExitCode;
@@ -24,21 +25,24 @@ Examples:
   hermes token issue --user alice --room demo
   hermes listen --room demo --user alice
   hermes publish --room demo '{\"type\":\"greeting\",\"data\":\"hello\"}'
+  hermes doctor
 
 Instead of --stack, each value can be a variable, which wins over the stack's output:
   HERMES_WEBSOCKET_URL, HERMES_CONNECTIONS_ENDPOINT,
   HERMES_MESSAGE_QUEUE_URL, HERMES_DEAD_LETTER_QUEUE_URL,
   HERMES_DELIVERY_QUEUE_URL, HERMES_DELIVERY_DEAD_LETTER_QUEUE_URL,
-  HERMES_CONNECTIONS_TABLE, HERMES_CREDENTIALS_TABLE, HERMES_SHARDED_ROOMS,
+  HERMES_CONNECTIONS_TABLE, HERMES_CREDENTIALS_TABLE, HERMES_STREAMS_TABLE,
+  HERMES_SHARDED_ROOMS,
   HERMES_JWT_SECRET_ARN or HERMES_JWT_SECRET, HERMES_PASSCODE_SECRET_ARN or HERMES_PASSCODE
 Credentials and region are found as in the AWS CLI; AWS_ENDPOINT_URL leads to a local stack.
 
 Exit codes:
   0  done
   1  not done: refused, not found, not reachable, interrupted before the end
-  2  wrong arguments, or a setting is missing";
+  2  wrong arguments, or a setting is missing
+  3  doctor: it works, but somebody should look";
 
-/// Notifications from the command line: issue and revoke tokens, listen to a room, publish to it
+/// Notifications from the command line: tokens, rooms and messages of a Hermes stack, and whether it is well
 #[derive(Debug, Parser)]
 #[command(name = "hermes", version, after_help = AFTER_HELP, max_term_width = 110)]
 struct Cli {
