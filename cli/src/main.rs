@@ -10,6 +10,7 @@ mod output;
 mod queue;
 mod settings;
 mod socket;
+mod table;
 mod tokens;
 
 use std::process::ExitCode;
@@ -63,6 +64,8 @@ enum Command {
     Dlq(commands::dlq::Dlq),
     Listen(commands::listen::Listen),
     Publish(commands::publish::Publish),
+    Rooms(commands::rooms::Rooms),
+    Members(commands::members::Members),
     Cost(commands::cost::Cost),
     Completions(commands::completions::Completions),
 }
@@ -84,6 +87,8 @@ async fn main() -> ExitCode {
         Command::Dlq(Dlq::Purge(command)) => command.run(&settings).await,
         Command::Listen(command) => command.run(&settings).await,
         Command::Publish(command) => command.run(&settings).await,
+        Command::Rooms(command) => command.run(&settings).await,
+        Command::Members(command) => command.run(&settings).await,
         Command::Cost(command) => command.run(),
         Command::Completions(command) => command.run(),
     };

@@ -1,6 +1,7 @@
 //! What the tests across the crates share: a real DynamoDB engine in the process, handshakes, functions as
-//! processes, the deployed local stack, and a simulation of everything.
+//! processes, the deployed local stack, the command, and a simulation of everything.
 
+pub mod command;
 pub mod dynamo;
 pub mod follower;
 pub mod handshake;

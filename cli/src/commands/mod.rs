@@ -4,5 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod cost;
 pub(crate) mod dlq;
 pub(crate) mod listen;
+pub(crate) mod members;
 pub(crate) mod publish;
+pub(crate) mod rooms;
 pub(crate) mod token;

@@ -1,0 +1,5 @@
+//! What an operator does with the `hermes` command, against the deployed stack.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod rooms;
