@@ -66,6 +66,7 @@ enum Command {
     Publish(commands::publish::Publish),
     Rooms(commands::rooms::Rooms),
     Members(commands::members::Members),
+    Kick(commands::kick::Kick),
     Cost(commands::cost::Cost),
     Completions(commands::completions::Completions),
 }
@@ -89,6 +90,7 @@ async fn main() -> ExitCode {
         Command::Publish(command) => command.run(&settings).await,
         Command::Rooms(command) => command.run(&settings).await,
         Command::Members(command) => command.run(&settings).await,
+        Command::Kick(command) => command.run(&settings).await,
         Command::Cost(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
