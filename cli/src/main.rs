@@ -67,6 +67,7 @@ enum Command {
     Rooms(commands::rooms::Rooms),
     Members(commands::members::Members),
     Kick(commands::kick::Kick),
+    History(commands::history::History),
     Cost(commands::cost::Cost),
     Completions(commands::completions::Completions),
 }
@@ -91,6 +92,7 @@ async fn main() -> ExitCode {
         Command::Rooms(command) => command.run(&settings).await,
         Command::Members(command) => command.run(&settings).await,
         Command::Kick(command) => command.run(&settings).await,
+        Command::History(command) => command.run(&settings).await,
         Command::Cost(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
