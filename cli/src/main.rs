@@ -9,6 +9,7 @@ mod notification;
 mod output;
 mod queue;
 mod settings;
+mod signed;
 mod socket;
 mod table;
 mod tokens;
@@ -68,6 +69,7 @@ enum Command {
     Members(commands::members::Members),
     Kick(commands::kick::Kick),
     History(commands::history::History),
+    Doctor(commands::doctor::Doctor),
     Cost(commands::cost::Cost),
     Completions(commands::completions::Completions),
 }
@@ -93,6 +95,7 @@ async fn main() -> ExitCode {
         Command::Members(command) => command.run(&settings).await,
         Command::Kick(command) => command.run(&settings).await,
         Command::History(command) => command.run(&settings).await,
+        Command::Doctor(command) => command.run(&settings).await,
         Command::Cost(command) => command.run(),
         Command::Completions(command) => command.run(),
     };

@@ -7,6 +7,7 @@ pub mod follower;
 pub mod handshake;
 pub mod process;
 pub mod server_api;
+pub mod signed;
 pub mod simulation;
 pub mod socket;
 pub mod stack;

@@ -3,6 +3,7 @@
 pub(crate) mod completions;
 pub(crate) mod cost;
 pub(crate) mod dlq;
+pub(crate) mod doctor;
 pub(crate) mod history;
 pub(crate) mod kick;
 pub(crate) mod listen;
