@@ -70,6 +70,7 @@ enum Command {
     Kick(commands::kick::Kick),
     History(commands::history::History),
     Doctor(commands::doctor::Doctor),
+    Bench(commands::bench::Bench),
     Cost(commands::cost::Cost),
     Completions(commands::completions::Completions),
 }
@@ -96,6 +97,7 @@ async fn main() -> ExitCode {
         Command::Kick(command) => command.run(&settings).await,
         Command::History(command) => command.run(&settings).await,
         Command::Doctor(command) => command.run(&settings).await,
+        Command::Bench(command) => command.run(&settings).await,
         Command::Cost(command) => command.run(),
         Command::Completions(command) => command.run(),
     };

@@ -1,5 +1,6 @@
 //! The commands, one per file: the arguments, and what is done with them.
 
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod cost;
 pub(crate) mod dlq;
