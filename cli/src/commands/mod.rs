@@ -11,4 +11,5 @@ pub(crate) mod listen;
 pub(crate) mod members;
 pub(crate) mod publish;
 pub(crate) mod rooms;
+pub(crate) mod tail;
 pub(crate) mod token;

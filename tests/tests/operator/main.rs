@@ -6,4 +6,6 @@ mod bench;
 mod doctor;
 mod history;
 mod kick;
+mod refusals;
 mod rooms;
+mod tail;
