@@ -74,6 +74,7 @@ enum Command {
     Bench(commands::bench::Bench),
     Cost(commands::cost::Cost),
     Completions(commands::completions::Completions),
+    Man(commands::man::Man),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -102,6 +103,7 @@ async fn main() -> ExitCode {
         Command::Bench(command) => command.run(&settings).await,
         Command::Cost(command) => command.run(),
         Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     };
     result.unwrap_or_else(|failure| {
         if !failure.is_silent() {

@@ -8,6 +8,7 @@ pub(crate) mod doctor;
 pub(crate) mod history;
 pub(crate) mod kick;
 pub(crate) mod listen;
+pub(crate) mod man;
 pub(crate) mod members;
 pub(crate) mod publish;
 pub(crate) mod rooms;
