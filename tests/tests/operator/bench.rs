@@ -1,5 +1,7 @@
 //! `hermes bench`.
 
+use std::time::Duration;
+
 use hermes_tests::command::{documents, done, failed, hermes};
 use hermes_tests::stack::Stack;
 
@@ -58,6 +60,7 @@ async fn everything_arrives_once_and_its_latency_is_measured() {
     ]);
     let broken = tokio::spawn(failed(broken));
     room.until_members_are(2).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     done(&["kick", "hermes-bench-0", "--user", "hermes-bench"]).await;
     let (code, said) = broken.await.unwrap();
     assert!(
