@@ -16,7 +16,7 @@ os.environ.update(
 
 from hypercorn import asyncio as hypercorn, config  # after the environment, which ministack reads when it is imported
 from ministack import app
-from ministack.services import apigateway, lambda_svc
+from ministack.services import apigateway, dynamodb, lambda_svc
 from ministack.services.cloudformation import provisioners
 socketserver.StreamRequestHandler.disable_nagle_algorithm = True  # the runtime API: else 40 ms for each invocation
 
@@ -32,6 +32,16 @@ def create_route_response(_logical_id, new, _stack):
 provisioners._RESOURCE_HANDLERS["AWS::ApiGatewayV2::RouteResponse"] = {
     "create": create_route_response, "update": lambda _id, _old, new, stack: create_route_response("", new, stack),
     "delete": lambda id, old: apigateway._delete_route_response(old["ApiId"], old["RouteId"].rpartition("/")[2], id)}
+
+make_table = (tables := provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"])["create"]
+
+def create_table(logical_id, new, stack):  # a property of the type (aws-resource-dynamodb-table.html), which is dropped
+    made = make_table(logical_id, new, stack)
+    if ttl := new.get("TimeToLiveSpecification"):
+        dynamodb._update_ttl({"TableName": made[0], "TimeToLiveSpecification": ttl})
+    return made
+
+tables["create"] = create_table
 
 @mends(lambda_svc, "_sqs_esm_concurrency")
 def limit(original, esm, *args):  # a parameter of type Number is a number on AWS; as text it stops the poller

@@ -15,6 +15,9 @@ use hermes::telemetry::error_chain;
 /// The command ran, and what it was asked for was not done.
 const FAILED: u8 = 1;
 
+/// What a caller needs whom AWS refuses a call.
+const ASK_FOR_A_POLICY: &str = "ask for a policy that allows";
+
 /// The command was not asked for in a way that it could be done.
 const USAGE: u8 = 2;
 
@@ -60,6 +63,17 @@ impl Failure {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
+    }
+
+    /// Whether AWS does not let this caller do it.
+    pub(crate) fn is_denied(&self) -> bool {
+        let hint = self.hint.as_deref();
+        hint.is_some_and(|hint| hint.starts_with(ASK_FOR_A_POLICY))
+    }
+
+    /// What was wrong, and what to do.
+    pub(crate) fn into_parts(self) -> (String, Option<String>) {
+        (self.what, self.hint)
     }
 
     /// The exit code of the process.
@@ -127,14 +141,11 @@ fn explain(error: &Cause) -> (String, Option<String>) {
     if let Some(action) = denied_action(&message) {
         return (
             message.clone(),
-            Some(format!("ask for a policy that allows {action}")),
+            Some(format!("{ASK_FOR_A_POLICY} {action}")),
         );
     }
     if code.contains("AccessDenied") || code == "ForbiddenException" {
-        return (
-            message,
-            Some("ask for a policy that allows this call".to_owned()),
-        );
+        return (message, Some(format!("{ASK_FOR_A_POLICY} this call")));
     }
     if ["Token", "Signature", "UnrecognizedClient", "AccessKey"]
         .iter()

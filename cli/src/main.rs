@@ -3,12 +3,15 @@
 mod commands;
 mod dead_letters;
 mod failure;
+mod interrupt;
+mod listener;
 mod notification;
 mod output;
 mod queue;
 mod settings;
+mod signed;
 mod socket;
-mod tail;
+mod table;
 mod tokens;
 
 use std::process::ExitCode;
@@ -24,21 +27,24 @@ Examples:
   hermes token issue --user alice --room demo
   hermes listen --room demo --user alice
   hermes publish --room demo '{\"type\":\"greeting\",\"data\":\"hello\"}'
+  hermes doctor
 
 Instead of --stack, each value can be a variable, which wins over the stack's output:
   HERMES_WEBSOCKET_URL, HERMES_CONNECTIONS_ENDPOINT,
   HERMES_MESSAGE_QUEUE_URL, HERMES_DEAD_LETTER_QUEUE_URL,
   HERMES_DELIVERY_QUEUE_URL, HERMES_DELIVERY_DEAD_LETTER_QUEUE_URL,
-  HERMES_CONNECTIONS_TABLE, HERMES_CREDENTIALS_TABLE, HERMES_SHARDED_ROOMS,
+  HERMES_CONNECTIONS_TABLE, HERMES_CREDENTIALS_TABLE, HERMES_STREAMS_TABLE,
+  HERMES_SHARDED_ROOMS,
   HERMES_JWT_SECRET_ARN or HERMES_JWT_SECRET, HERMES_PASSCODE_SECRET_ARN or HERMES_PASSCODE
 Credentials and region are found as in the AWS CLI; AWS_ENDPOINT_URL leads to a local stack.
 
 Exit codes:
   0  done
   1  not done: refused, not found, not reachable, interrupted before the end
-  2  wrong arguments, or a setting is missing";
+  2  wrong arguments, or a setting is missing
+  3  doctor: it works, but somebody should look";
 
-/// Notifications from the command line: issue and revoke tokens, listen to a room, publish to it
+/// Notifications from the command line: tokens, rooms and messages of a Hermes stack, and whether it is well
 #[derive(Debug, Parser)]
 #[command(name = "hermes", version, after_help = AFTER_HELP, max_term_width = 110)]
 struct Cli {
@@ -59,8 +65,16 @@ enum Command {
     Dlq(commands::dlq::Dlq),
     Listen(commands::listen::Listen),
     Publish(commands::publish::Publish),
+    Rooms(commands::rooms::Rooms),
+    Members(commands::members::Members),
+    Kick(commands::kick::Kick),
+    History(commands::history::History),
+    Tail(commands::tail::Tail),
+    Doctor(commands::doctor::Doctor),
+    Bench(commands::bench::Bench),
     Cost(commands::cost::Cost),
     Completions(commands::completions::Completions),
+    Man(commands::man::Man),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -80,8 +94,16 @@ async fn main() -> ExitCode {
         Command::Dlq(Dlq::Purge(command)) => command.run(&settings).await,
         Command::Listen(command) => command.run(&settings).await,
         Command::Publish(command) => command.run(&settings).await,
+        Command::Rooms(command) => command.run(&settings).await,
+        Command::Members(command) => command.run(&settings).await,
+        Command::Kick(command) => command.run(&settings).await,
+        Command::History(command) => command.run(&settings).await,
+        Command::Tail(command) => command.run(&settings).await,
+        Command::Doctor(command) => command.run(&settings).await,
+        Command::Bench(command) => command.run(&settings).await,
         Command::Cost(command) => command.run(),
         Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     };
     result.unwrap_or_else(|failure| {
         if !failure.is_silent() {

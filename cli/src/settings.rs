@@ -1,6 +1,7 @@
 //! Where everything is: the `HERMES_*` variables, then the outputs of the CloudFormation stack. Only
 //! what a command asks for is looked up.
 
+mod deployment;
 mod setting;
 
 use std::collections::HashMap;
@@ -15,7 +16,9 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata as _;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use clap::Args;
-use hermes::aws::{ApiGatewaySockets, DynamoConnections, DynamoCredentials, stored_secret};
+use hermes::aws::{
+    ApiGatewaySockets, DynamoConnections, DynamoCredentials, DynamoLog, stored_secret,
+};
 use hermes::claims::{TokenSigner, TokenVerifier};
 use hermes::config::Environment;
 use hermes::issue::Issuer;
@@ -25,6 +28,7 @@ use tokio::sync::OnceCell;
 
 use crate::failure::Failure;
 
+pub(crate) use deployment::{Deployment, Resource};
 pub(crate) use setting::Setting;
 
 /// Only where there is no stack to ask: its parameter `ShardedRooms`.
@@ -182,7 +186,29 @@ impl Settings {
             .await
     }
 
+    /// The stack, whole. There is no other way to say where it is.
+    pub(crate) async fn deployment(&self) -> Result<Deployment, Failure> {
+        let name = self.stack().ok_or_else(|| {
+            Failure::usage("the name of the stack is not known")
+                .hint("name it with --stack or HERMES_STACK")
+        })?;
+        let stack = self.find(name).await?;
+        let status = stack
+            .stack_status()
+            .map(|status| status.as_str().to_owned());
+        Ok(Deployment {
+            name: name.to_owned(),
+            status: status.unwrap_or_default(),
+            values: values(stack),
+            resources: deployment::resources(self.sdk().await?, name).await?,
+        })
+    }
+
     async fn describe(&self, name: &str) -> Result<HashMap<String, String>, Failure> {
+        Ok(values(self.find(name).await?))
+    }
+
+    async fn find(&self, name: &str) -> Result<Stack, Failure> {
         let config = self.sdk().await?;
         let region = config
             .region()
@@ -201,13 +227,8 @@ impl Settings {
                 Some(message) if message.contains("does not exist") => not_found(),
                 _ => Failure::aws(&format!("reading the stack {name} in {region}"), &error),
             })?;
-        let stack = answer
-            .stacks
-            .unwrap_or_default()
-            .into_iter()
-            .next()
-            .ok_or_else(not_found)?;
-        Ok(values(stack))
+        let stacks = answer.stacks.unwrap_or_default();
+        stacks.into_iter().next().ok_or_else(not_found)
     }
 
     /// The Credentials table.
@@ -220,6 +241,24 @@ impl Settings {
     pub(crate) async fn connections(&self) -> Result<DynamoConnections, Failure> {
         let table = self.required(Setting::ConnectionsTable).await?;
         Ok(DynamoConnections::new(self.sdk().await?, &table))
+    }
+
+    /// The log; none where the stack keeps no history.
+    pub(crate) async fn log(&self) -> Result<Option<DynamoLog>, Failure> {
+        if let (None, Some(stack)) = (
+            self.environment.optional(Setting::StreamsTable.variable()),
+            self.stack(),
+        ) && self
+            .described(stack)
+            .await?
+            .get("HistoryDays")
+            .map(String::as_str)
+            == Some("0")
+        {
+            return Ok(None);
+        }
+        let table = self.required(Setting::StreamsTable).await?;
+        Ok(Some(DynamoLog::new(self.sdk().await?, &table)))
     }
 
     /// The sockets that API Gateway holds.
@@ -259,7 +298,8 @@ impl Settings {
         JwtSecret::new(secret).map_err(|error| Failure::usage(error.to_string()))
     }
 
-    async fn secret(&self, variable: &str, arn: Setting) -> Result<Secret, Failure> {
+    /// A secret: the variable's value, or what is stored.
+    pub(crate) async fn secret(&self, variable: &str, arn: Setting) -> Result<Secret, Failure> {
         if let Some(value) = self.environment.optional(variable) {
             return Ok(Secret::new(value));
         }

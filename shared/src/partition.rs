@@ -35,6 +35,18 @@ impl Partition {
             shard => format!("{}\u{1f}{shard}", self.room),
         }
     }
+
+    /// Reads a name in a table back.
+    pub fn from_key(key: &str) -> Option<Self> {
+        let (room, shard) = match key.split_once('\u{1f}') {
+            Some((room, shard)) => (room, shard.parse().ok()?),
+            None => (key, 0),
+        };
+        Some(Self {
+            room: room.parse().ok()?,
+            shard,
+        })
+    }
 }
 
 /// The whole of a room that is not sharded.
@@ -133,6 +145,20 @@ mod tests {
             sharding.partition_of(&room("demo"), &"alice".parse().unwrap()),
             partitions[0]
         );
+    }
+
+    #[test]
+    fn a_name_in_a_table_is_read_back() {
+        for shard in [0, 1, 255] {
+            let partition = Partition {
+                room: room("lobby"),
+                shard,
+            };
+            assert_eq!(Partition::from_key(&partition.key()), Some(partition));
+        }
+        for wrong in ["", "lobby\u{1f}x", "\u{1f}1"] {
+            assert_eq!(Partition::from_key(wrong), None);
+        }
     }
 
     #[test]

@@ -1,14 +1,10 @@
 //! A backend that calls the server API, signed as IAM wants it.
 
-use std::time::SystemTime;
-
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
-use aws_smithy_runtime_api::client::identity::Identity;
 use serde_json::Value;
 use ureq::http::Request;
 
+use crate::signed::sign_for;
 use crate::stack::{PATIENCE, Stack};
 
 /// Who calls which API.
@@ -69,7 +65,7 @@ impl Backend {
         }
         let mut request = request.body(body.to_owned()).expect("a request");
         if let Some(credentials) = &self.credentials {
-            sign_with(credentials, &mut request);
+            sign_for("execute-api", credentials, &mut request);
         }
         tokio::task::spawn_blocking(move || call(request))
             .await
@@ -98,31 +94,4 @@ fn call(request: Request<String>) -> Answer {
             .unwrap_or_default(),
         json: serde_json::from_str(&text).unwrap_or_default(),
     }
-}
-
-fn sign_with(credentials: &Credentials, request: &mut Request<String>) {
-    let identity: Identity = credentials.clone().into();
-    let signing = v4::SigningParams::builder()
-        .identity(&identity)
-        .region("us-east-1")
-        .name("execute-api")
-        .time(SystemTime::now())
-        .settings(SigningSettings::default())
-        .build()
-        .expect("complete")
-        .into();
-    let headers = request
-        .headers()
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.to_str().expect("text")));
-    let signable = SignableRequest::new(
-        request.method().as_str(),
-        request.uri().to_string(),
-        headers,
-        SignableBody::Bytes(request.body().as_bytes()),
-    );
-    let (instructions, _) = sign(signable.expect("a request"), &signing)
-        .expect("it is signed")
-        .into_parts();
-    instructions.apply_to_request_http1x(request);
 }

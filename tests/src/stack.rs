@@ -155,6 +155,19 @@ impl Stack {
         serde_json::from_value(self.template().await["Resources"].take()).expect("an object")
     }
 
+    /// What AWS calls the resource that the template calls `logical`.
+    pub async fn physical(&self, logical: &str) -> String {
+        let describe = aws_sdk_cloudformation::Client::new(&self.config).describe_stack_resource();
+        let described = describe
+            .stack_name(&self.name)
+            .logical_resource_id(logical)
+            .send()
+            .await
+            .expect("the stack has it");
+        let resource = described.stack_resource_detail.expect("a resource");
+        resource.physical_resource_id.expect("it is made")
+    }
+
     /// The deployed template, after the SAM transform.
     async fn template(&self) -> Value {
         let template = aws_sdk_cloudformation::Client::new(&self.config).get_template();

@@ -2,81 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use hermes::issue::revoke;
 use hermes::ports::Sockets;
 use hermes::time::{Clock, SystemClock};
+use hermes_tests::command::{done, done_with, ended, failed, hermes, text};
 use hermes_tests::socket::TokenPlace;
 use hermes_tests::stack::{PATIENCE, Room, Stack};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::time::timeout;
-
-fn hermes(arguments: &[&str]) -> Command {
-    let program = std::env::var_os("HERMES_CLI")
-        .expect("HERMES_CLI is not set. Run `cargo xtask test`; or build `hermes` and set it to target/debug/hermes");
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .kill_on_drop(true)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command.env(
-        "HERMES_STACK",
-        std::env::var("HERMES_STACK").unwrap_or_else(|_| "hermes-local".to_owned()),
-    );
-    command
-}
-
-async fn ended(process: Child) -> Output {
-    timeout(PATIENCE, process.wait_with_output())
-        .await
-        .expect("it ends")
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// Runs it with this input; it succeeds; what it printed.
-async fn done_with(arguments: &[&str], input: &str) -> String {
-    let mut process = hermes(arguments).stdin(Stdio::piped()).spawn().unwrap();
-    process
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .await
-        .unwrap();
-    let output = ended(process).await;
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}",
-        text(&output.stderr)
-    );
-    text(&output.stdout)
-}
-
-async fn done(arguments: &[&str]) -> String {
-    done_with(arguments, "").await
-}
-
-/// Runs it; it fails; its exit code and what it said.
-async fn failed(mut command: Command) -> (i32, String) {
-    let output = ended(command.spawn().unwrap()).await;
-    let said = text(&output.stderr);
-    assert!(!output.status.success(), "{}", text(&output.stdout));
-    for internal in ["SdkError", "panicked", "ServiceError", ".rs:"] {
-        assert!(!said.contains(internal), "{said}");
-    }
-    (output.status.code().unwrap(), said)
-}
 
 /// `hermes listen` under way.
 struct Listener {

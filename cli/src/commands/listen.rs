@@ -1,4 +1,4 @@
-//! `hermes listen`: a live tail of a room.
+//! `hermes listen`: the notifications of a room, as they come.
 
 use std::cell::Cell;
 use std::num::NonZeroU64;
@@ -11,10 +11,11 @@ use hermes::secret::Secret;
 use hermes::{RoomId, UserId};
 
 use crate::failure::Failure;
+use crate::interrupt::{after, interrupt};
+use crate::listener::{Listener, Timing, Wish};
 use crate::notification::Notification;
 use crate::output;
 use crate::settings::{Setting, Settings};
-use crate::tail::{Tail, Timing, Wish};
 use crate::tokens::{Tokens, Unverified};
 
 const EXAMPLES: &str = "\
@@ -100,13 +101,13 @@ impl Listen {
                 _ => Wish::More,
             })
         };
-        let mut tail = Tail::new(url, tokens, Timing::default(), show);
+        let mut listener = Listener::new(url, tokens, Timing::default(), show);
         let end = tokio::select! {
-            result = tail.run() => result.map(|()| End::Enough),
+            result = listener.run() => result.map(|()| End::Enough),
             () = after(timeout) => Ok(End::Timeout),
             () = interrupt() => Ok(End::Interrupt),
         };
-        tail.close().await;
+        listener.close().await;
 
         let why = match end? {
             End::Enough => return Ok(ExitCode::SUCCESS),
@@ -114,7 +115,9 @@ impl Listen {
             End::Interrupt => "before the interrupt",
         };
         match count {
-            None if !tail.was_connected() => Err(Failure::new("there was no connection in time")),
+            None if !listener.was_connected() => {
+                Err(Failure::new("there was no connection in time"))
+            }
             None => Ok(ExitCode::SUCCESS),
             Some(count) => Err(Failure::new(format!(
                 "{} of {count} notifications arrived {why}",
@@ -167,31 +170,5 @@ impl Listen {
             .hint("leave --user and --room out, or the token (also in HERMES_TOKEN)"));
         }
         Ok(Tokens::Fixed(Secret::new(token)))
-    }
-}
-
-async fn after(timeout: Option<Duration>) {
-    match timeout {
-        Some(timeout) => tokio::time::sleep(timeout).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Ctrl-C, or the signal with which a supervisor ends a process.
-async fn interrupt() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    // Where it cannot be heard, it ends the process, as it would anyway.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }

@@ -11,6 +11,7 @@ pub(crate) enum Setting {
     DeliveryDeadLetterQueueUrl,
     ConnectionsTable,
     CredentialsTable,
+    StreamsTable,
     JwtSecretArn,
     PasscodeSecretArn,
 }
@@ -27,13 +28,14 @@ impl Setting {
             Self::DeliveryDeadLetterQueueUrl => "HERMES_DELIVERY_DEAD_LETTER_QUEUE_URL",
             Self::ConnectionsTable => "HERMES_CONNECTIONS_TABLE",
             Self::CredentialsTable => "HERMES_CREDENTIALS_TABLE",
+            Self::StreamsTable => "HERMES_STREAMS_TABLE",
             Self::JwtSecretArn => "HERMES_JWT_SECRET_ARN",
             Self::PasscodeSecretArn => "HERMES_PASSCODE_SECRET_ARN",
         }
     }
 
-    /// The output of the stack that says it.
-    pub(super) fn output(self) -> &'static str {
+    /// The output of the stack that says it; also how a person is told of it.
+    pub(crate) fn output(self) -> &'static str {
         match self {
             Self::WebSocketUrl => "WebSocketUrl",
             Self::ConnectionsEndpoint => "ConnectionsEndpoint",
@@ -43,6 +45,7 @@ impl Setting {
             Self::DeliveryDeadLetterQueueUrl => "DeliveryDeadLetterQueueUrl",
             Self::ConnectionsTable => "ConnectionsTable",
             Self::CredentialsTable => "CredentialsTable",
+            Self::StreamsTable => "StreamsTable",
             Self::JwtSecretArn => "JwtSecretArn",
             Self::PasscodeSecretArn => "PasscodeSecretArn",
         }

@@ -7,4 +7,5 @@ mod aws;
 mod cost;
 mod dlq;
 mod listen;
+mod operator;
 mod support;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hermes::closing;
+use hermes::closing::{self, Reason};
 use hermes::partition::Partition;
-use hermes::ports::{Connections, Member, PageToken, PortError};
+use hermes::ports::{Connections, Member, PageToken};
 use hermes::time::{Clock, SystemClock};
 use hermes::{ConnectionId, RoomId, UserId};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use tracing::info;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::problem::{Code, Problem};
-use crate::request::{Cursor, Id, Path, Query, Reason, invalid_cursor, parsed};
+use crate::request::{Cursor, Id, Path, Query, invalid_cursor, parsed};
 use crate::{Api, Ports};
 
 /// How many members an answer has where `limit` does not say.
@@ -27,9 +27,6 @@ pub(crate) const LIMIT_MAX: u32 = 1000;
 
 /// How many pages one request reads: a sharded room has many that are nearly empty.
 const PAGES: usize = 16;
-
-/// How many rows are read at once where one connection is looked for.
-const SEARCH: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
 
 /// A partition, and the last member of it that was read.
 type Place = (usize, Option<String>);
@@ -185,7 +182,17 @@ pub(crate) async fn close<P: Ports>(
     Path((Id(room), Id(connection))): Path<(Id<RoomId>, Id<ConnectionId>)>,
     Query(how): Query<How>,
 ) -> Result<StatusCode, Problem> {
-    if !is_member(&api, &room, how.user.as_ref(), &connection).await? {
+    let partitions = api.sharding.partitions(&room);
+    let user = how.user.as_ref();
+    let found = closing::find(
+        &api.connections,
+        &SystemClock,
+        partitions,
+        user,
+        &connection,
+    )
+    .await?;
+    if found.is_none() {
         let detail = format!("the connection {connection} is not in the room {room}");
         return Err(Problem::new(Code::UnknownMember, detail));
     }
@@ -193,29 +200,4 @@ pub(crate) async fn close<P: Ports>(
     closing::close(&api.sockets, &connection, reason.as_str()).await?;
     info!(room_id = %room, connection_id = %connection, "closed {connection}");
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn is_member<P: Ports>(
-    api: &Api<P>,
-    room: &RoomId,
-    user: Option<&UserId>,
-    connection: &ConnectionId,
-) -> Result<bool, PortError> {
-    for partition in api.sharding.partitions(room) {
-        let mut page = None;
-        loop {
-            let read = api
-                .connections
-                .members(&partition, user, page.as_ref(), SEARCH, SystemClock.now())
-                .await?;
-            if read.members.iter().any(|m| m.connection == *connection) {
-                return Ok(true);
-            }
-            page = read.next;
-            if page.is_none() {
-                break;
-            }
-        }
-    }
-    Ok(false)
 }

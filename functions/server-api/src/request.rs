@@ -85,33 +85,3 @@ impl<T: Serialize + DeserializeOwned> Cursor<T> {
 pub(crate) fn invalid_cursor() -> Problem {
     Problem::invalid("after", "must be the `next` of an answer to this request")
 }
-
-/// The longest [`Reason`], in bytes.
-const REASON_MAX_BYTES: usize = 256;
-
-/// What a client is told when its socket is closed.
-pub(crate) struct Reason(String);
-
-impl Reason {
-    /// The text.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Default for Reason {
-    fn default() -> Self {
-        Self("closed by the server".to_owned())
-    }
-}
-
-impl FromStr for Reason {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() > REASON_MAX_BYTES {
-            return Err("must have at most 256 bytes");
-        }
-        Ok(Self(text.to_owned()))
-    }
-}

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
-use hermes::closing::{Closed, close_all};
+use hermes::closing::{Closed, Reason, close_all};
 use hermes::issue;
 use hermes::time::{Clock, SystemClock};
 use hermes::{RoomId, UserId};
@@ -18,7 +18,7 @@ use tracing::info;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::problem::{Code, Problem};
-use crate::request::{Id, Path, Query, Reason, parsed};
+use crate::request::{Id, Path, Query, parsed};
 use crate::{Api, Ports};
 
 /// How long a token is good where the request does not say.
@@ -185,6 +185,6 @@ pub(crate) async fn revoke<P: Ports>(
     Ok(Json(Revoked {
         revoked,
         closed: closed.closed,
-        failed: closed.failed,
+        failed: closed.failed.len(),
     }))
 }

@@ -2,6 +2,8 @@
 //!
 //! Rows are as small as they can be: their size is what reading a room costs with every message.
 
+mod scan;
+
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
@@ -9,6 +11,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_types::SdkConfig;
 use tracing::warn;
+
+pub use scan::Scanned;
 
 use crate::id::{ConnectionId, UserId};
 use crate::partition::Partition;

@@ -41,14 +41,14 @@ static TLS: LazyLock<ClientConfig> = LazyLock::new(|| {
 
 /// A client with its connections, which are kept open and used again.
 #[derive(Debug, Clone)]
-pub(super) struct Http {
+pub struct Http {
     client: Client<HttpsConnector<TcpConnector>, SdkBody>,
 }
 
 impl Http {
     /// A client that waits for `connect_timeout` at most until a TCP connection is open. (For how long
     /// it may wait for an answer, its users say.)
-    pub(super) fn new(connect_timeout: Option<Duration>) -> Self {
+    pub fn new(connect_timeout: Option<Duration>) -> Self {
         let mut tcp = TcpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -66,7 +66,7 @@ impl Http {
     }
 
     /// Sends a request.
-    pub(super) fn request(&self, request: Request<SdkBody>) -> ResponseFuture {
+    pub fn request(&self, request: Request<SdkBody>) -> ResponseFuture {
         self.client.request(request)
     }
 }

@@ -17,15 +17,15 @@ mod wiring;
 
 use std::time::Duration;
 
-use self::http::Http;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use aws_types::SdkConfig;
 
-pub use connections::DynamoConnections;
+pub use connections::{DynamoConnections, Scanned};
 pub use credentials::DynamoCredentials;
+pub use http::Http;
 pub use jobs::SqsDeliveryJobs;
 pub use log::DynamoLog;
 pub use queue::{SqsDeadLetters, SqsQueue};

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use clap::Args;
 use hermes::time::{Clock as _, SystemClock};
 
-use super::table::{Document, age, reason, room};
+use super::table::{Document, reason, room};
 use super::{Kind, Which, not_found};
 use crate::dead_letters::{DeadLetter, Look};
 use crate::failure::Failure;
 use crate::output::{self, one_line};
 use crate::settings::Settings;
+use crate::table::age;
 
 /// Show one message that could not be handled, whole
 #[derive(Debug, Args)]

@@ -1,7 +1,5 @@
 //! Dead letters as rows, and as JSON.
 
-use std::time::Duration;
-
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use hermes::RoomId;
 use hermes::time::Timestamp;
@@ -10,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Kind;
 use crate::dead_letters::DeadLetter;
 use crate::output::one_line;
+use crate::table::age;
 
 /// How much of a body is shown in a row.
 const BEGINNING: usize = 60;
@@ -91,13 +90,6 @@ pub(super) fn room(body: &str) -> Option<RoomId> {
     serde_json::from_str::<Body>(body)
         .ok()
         .map(|body| body.room_id)
-}
-
-/// The two largest units of a time: `2h 5m`.
-pub(super) fn age(at: Timestamp, now: Timestamp) -> String {
-    let seconds = Duration::from_secs(now.since(at).as_secs());
-    let text = humantime::format_duration(seconds).to_string();
-    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
 fn beginning(body: &str) -> String {

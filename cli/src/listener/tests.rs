@@ -156,13 +156,13 @@ async fn has_no_log(socket: &mut WebSocketStream<TcpStream>) {
 
 /// A listener that has enough after `count`, and the ids that it showed.
 #[expect(clippy::type_complexity, reason = "named once")]
-fn tail<'a>(
+fn listener<'a>(
     url: &str,
     tokens: Tokens<&'a MemoryCredentials>,
     timing: Timing,
     count: usize,
 ) -> (
-    Tail<&'a MemoryCredentials, impl FnMut(&Notification) -> Result<Wish, Failure>>,
+    Listener<&'a MemoryCredentials, impl FnMut(&Notification) -> Result<Wish, Failure>>,
     Arc<Mutex<Vec<String>>>,
 ) {
     let ids = Arc::new(Mutex::new(Vec::new()));
@@ -176,7 +176,7 @@ fn tail<'a>(
             Wish::More
         })
     };
-    (Tail::new(url.to_owned(), tokens, timing, show), ids)
+    (Listener::new(url.to_owned(), tokens, timing, show), ids)
 }
 
 fn fixed<'a>() -> Tokens<&'a MemoryCredentials> {
@@ -205,7 +205,7 @@ fn shown(ids: &Mutex<Vec<String>>) -> Vec<String> {
 #[tokio::test]
 async fn a_lost_connection_is_opened_again() {
     let (server, url) = Server::start().await;
-    let (mut tail, ids) = tail(&url, fixed(), TIMING, 2);
+    let (mut listener, ids) = listener(&url, fixed(), TIMING, 2);
     let script = async {
         let (mut socket, token) = server.accept().await;
         assert_eq!(token, "a.b.c");
@@ -219,7 +219,7 @@ async fn a_lost_connection_is_opened_again() {
         socket.send(notification("m-2")).await.unwrap();
         socket
     };
-    let result = play(tail.run(), script).await;
+    let result = play(listener.run(), script).await;
     result.unwrap();
     assert_eq!(shown(&ids), ["m-1", "m-2"]);
 }
@@ -228,14 +228,14 @@ async fn a_lost_connection_is_opened_again() {
 #[tokio::test]
 async fn a_busy_server_is_asked_again_and_a_refusal_is_final() {
     let (server, url) = Server::start().await;
-    let (mut tail, _) = tail(&url, fixed(), TIMING, 1);
+    let (mut listener, _) = listener(&url, fixed(), TIMING, 1);
     let script = async {
         server.refuse(429).await;
         server.refuse(403).await;
     };
-    let result = play(tail.run(), script).await;
+    let result = play(listener.run(), script).await;
     assert!(result.unwrap_err().to_string().contains("(403)"));
-    assert!(!tail.was_connected());
+    assert!(!listener.was_connected());
 }
 
 /// Flaw: no heartbeat.
@@ -246,7 +246,7 @@ async fn a_connection_without_an_answer_to_a_ping_is_dead() {
         ..TIMING
     };
     let (server, url) = Server::start().await;
-    let (mut tail, ids) = tail(&url, fixed(), timing, 1);
+    let (mut listener, ids) = listener(&url, fixed(), timing, 1);
     let script = async {
         let (mut answers, _) = server.accept().await;
         has_no_log(&mut answers).await;
@@ -261,7 +261,7 @@ async fn a_connection_without_an_answer_to_a_ping_is_dead() {
         alive.send(notification("m-1")).await.unwrap();
         (answers, alive)
     };
-    let result = play(tail.run(), script).await;
+    let result = play(listener.run(), script).await;
     result.unwrap();
     assert_eq!(shown(&ids), ["m-1"]);
 }
@@ -273,7 +273,7 @@ async fn an_old_connection_is_replaced_without_losing_or_repeating_a_message() {
         ..TIMING
     };
     let (server, url) = Server::start().await;
-    let (mut tail, ids) = tail(&url, fixed(), timing, 4);
+    let (mut listener, ids) = listener(&url, fixed(), timing, 4);
     let script = async {
         let (mut old, _) = server.accept().await;
         old.send(notification("m-1")).await.unwrap();
@@ -289,7 +289,7 @@ async fn an_old_connection_is_replaced_without_losing_or_repeating_a_message() {
         new.send(notification("m-4")).await.unwrap();
         new
     };
-    let result = play(tail.run(), script).await;
+    let result = play(listener.run(), script).await;
     result.unwrap();
     assert_eq!(shown(&ids), ["m-1", "m-2", "m-3", "m-4"]);
 }
@@ -298,7 +298,7 @@ async fn an_old_connection_is_replaced_without_losing_or_repeating_a_message() {
 async fn each_connection_has_its_own_token_until_the_user_is_revoked() {
     let credentials = MemoryCredentials::default();
     let (server, url) = Server::start().await;
-    let (mut tail, _) = tail(&url, own(&credentials), TIMING, 1);
+    let (mut listener, _) = listener(&url, own(&credentials), TIMING, 1);
     let script = async {
         let (one, first) = server.accept().await;
         // `exp` is in whole seconds.
@@ -312,14 +312,14 @@ async fn each_connection_has_its_own_token_until_the_user_is_revoked() {
             .unwrap();
         drop(two);
     };
-    let result = play(tail.run(), script).await;
+    let result = play(listener.run(), script).await;
     assert!(result.unwrap_err().to_string().contains("were revoked"));
 }
 
 #[tokio::test]
 async fn what_was_missed_is_shown_in_its_place_and_nothing_twice() {
     let (server, url) = Server::start().await;
-    let (mut tail, ids) = tail(&url, fixed(), TIMING, 8);
+    let (mut listener, ids) = listener(&url, fixed(), TIMING, 8);
     let script = async {
         let (mut socket, _) = server.accept().await;
         let room = asked_for_both(&mut socket, None).await;
@@ -347,7 +347,7 @@ async fn what_was_missed_is_shown_in_its_place_and_nothing_twice() {
         socket.send(room(8, &[8], true)).await.unwrap();
         socket
     };
-    let result = play(tail.run(), script).await;
+    let result = play(listener.run(), script).await;
     result.unwrap();
     let expected: Vec<_> = (1..=8).map(|offset| format!("room-{offset}")).collect();
     assert_eq!(shown(&ids), expected);
@@ -360,7 +360,7 @@ async fn a_pong_tells_of_what_was_lost_in_a_quiet_room() {
         ..TIMING
     };
     let (server, url) = Server::start().await;
-    let (mut tail, ids) = tail(&url, fixed(), timing, 1);
+    let (mut listener, ids) = listener(&url, fixed(), timing, 1);
     let script = async {
         let (mut socket, _) = server.accept().await;
         let room = asked_for_both(&mut socket, None).await;
@@ -379,7 +379,7 @@ async fn a_pong_tells_of_what_was_lost_in_a_quiet_room() {
         socket.send(user(1, &[1], true)).await.unwrap();
         socket
     };
-    let result = play(tail.run(), script).await;
+    let result = play(listener.run(), script).await;
     result.unwrap();
     assert_eq!(shown(&ids), ["user-1"]);
 }
@@ -387,7 +387,7 @@ async fn a_pong_tells_of_what_was_lost_in_a_quiet_room() {
 #[tokio::test]
 async fn history_that_is_gone_ends_nothing() {
     let (server, url) = Server::start().await;
-    let (mut tail, ids) = tail(&url, fixed(), TIMING, 2);
+    let (mut listener, ids) = listener(&url, fixed(), TIMING, 2);
     let script = async {
         let (mut socket, _) = server.accept().await;
         let room = asked_for_both(&mut socket, None).await;
@@ -399,7 +399,7 @@ async fn history_that_is_gone_ends_nothing() {
         socket.send(Frame::text(place("room", 8))).await.unwrap();
         socket
     };
-    let result = play(tail.run(), script).await;
+    let result = play(listener.run(), script).await;
     result.unwrap();
     assert_eq!(shown(&ids), ["room-1", "room-8"]);
 }
@@ -407,7 +407,7 @@ async fn history_that_is_gone_ends_nothing() {
 #[tokio::test]
 async fn a_question_without_an_answer_is_asked_again() {
     let (server, url) = Server::start().await;
-    let (mut tail, ids) = tail(&url, fixed(), TIMING, 1);
+    let (mut listener, ids) = listener(&url, fixed(), TIMING, 1);
     let script = async {
         let (mut socket, _) = server.accept().await;
         let _unsent = asked_for_both(&mut socket, None).await;
@@ -416,7 +416,7 @@ async fn a_question_without_an_answer_is_asked_again() {
         socket.send(room(1, &[1], true)).await.unwrap();
         socket
     };
-    let result = play(tail.run(), script).await;
+    let result = play(listener.run(), script).await;
     result.unwrap();
     assert_eq!(shown(&ids), ["room-1"]);
 }
@@ -428,7 +428,7 @@ async fn the_successor_of_an_old_connection_asks_for_what_came_between() {
         ..TIMING
     };
     let (server, url) = Server::start().await;
-    let (mut tail, ids) = tail(&url, fixed(), timing, 3);
+    let (mut listener, ids) = listener(&url, fixed(), timing, 3);
     let script = async {
         let (mut old, _) = server.accept().await;
         let room = asked_for_both(&mut old, None).await;
@@ -441,7 +441,7 @@ async fn the_successor_of_an_old_connection_asks_for_what_came_between() {
         new.send(room(3, &[3], true)).await.unwrap();
         new
     };
-    let result = play(tail.run(), script).await;
+    let result = play(listener.run(), script).await;
     result.unwrap();
     assert_eq!(shown(&ids), ["room-1", "room-2", "room-3"]);
 }

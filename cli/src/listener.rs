@@ -14,11 +14,11 @@ use hermes::ports::Credentials;
 use tokio::time::Instant;
 
 use crate::failure::Failure;
+use crate::listener::door::Door;
+use crate::listener::reader::{Reader, Step};
 use crate::notification::Notification;
 use crate::output::status;
 use crate::socket::NotConnected;
-use crate::tail::door::Door;
-use crate::tail::reader::{Reader, Step};
 use crate::tokens::Tokens;
 
 /// When what is done.
@@ -76,13 +76,13 @@ pub(crate) enum Wish {
 }
 
 /// Listens to one room.
-pub(crate) struct Tail<C, S> {
+pub(crate) struct Listener<C, S> {
     door: Door<C>,
     reader: Reader<S>,
     timing: Timing,
 }
 
-impl<C, S> Tail<C, S>
+impl<C, S> Listener<C, S>
 where
     C: Credentials,
     S: FnMut(&Notification) -> Result<Wish, Failure>,

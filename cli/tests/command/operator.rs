@@ -1,0 +1,220 @@
+//! The operator's commands against a stand-in for AWS: what they do where they may not look, and what they
+//! say of what only AWS has.
+
+use crate::support::{Aws, Request, run};
+use serde_json::{Value, json};
+
+const STACK: &str = "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>s</StackName>\
+    <StackStatus>UPDATE_ROLLBACK_COMPLETE</StackStatus><CreationTime>2026-11-21T00:00:00Z</CreationTime>\
+    </member></Stacks></DescribeStacksResult></DescribeStacksResponse>";
+
+fn resources(resources: &[(&str, &str, &str)]) -> String {
+    let members: String = resources
+        .iter()
+        .map(|(logical, physical, kind)| {
+            format!(
+                "<member><LogicalResourceId>{logical}</LogicalResourceId><PhysicalResourceId>{physical}\
+                 </PhysicalResourceId><ResourceType>{kind}</ResourceType><ResourceStatus>CREATE_COMPLETE\
+                 </ResourceStatus><LastUpdatedTimestamp>2026-11-21T00:00:00Z</LastUpdatedTimestamp></member>"
+            )
+        })
+        .collect();
+    format!(
+        "<ListStackResourcesResponse><ListStackResourcesResult><StackResourceSummaries>{members}\
+         </StackResourceSummaries></ListStackResourcesResult></ListStackResourcesResponse>"
+    )
+}
+
+fn denied(request: &Request) -> (u16, String) {
+    let message = format!(
+        "User: arn:aws:iam::1:user/dev is not authorized to perform: x:{} on resource: y",
+        request.operation
+    );
+    let error = json!({"__type": "AccessDeniedException", "message": message});
+    (403, error.to_string())
+}
+
+/// A stack with one of each of what is looked at.
+fn stack(answer: impl Fn(&Request) -> (u16, String) + Send + Sync + 'static) -> Aws {
+    Aws::start(move |request| match request.operation.as_str() {
+        "DescribeStacks" => (200, STACK.to_owned()),
+        "ListStackResources" => {
+            let found = [
+                ("DeliverFunction", "s-deliver", "AWS::Lambda::Function"),
+                ("Jobs", "id-1", "AWS::Lambda::EventSourceMapping"),
+                ("Messages", "id-2", "AWS::Lambda::EventSourceMapping"),
+                ("Alarm", "s-Alarm", "AWS::CloudWatch::Alarm"),
+            ];
+            (200, resources(&found))
+        }
+        _ => answer(request),
+    })
+}
+
+fn examined(aws: &Aws) -> (i32, Vec<Value>) {
+    let mut command = aws.hermes("doctor --stack s --json --no-round-trip");
+    for name in [
+        "MESSAGE_QUEUE_URL",
+        "DEAD_LETTER_QUEUE_URL",
+        "DELIVERY_QUEUE_URL",
+        "DELIVERY_DEAD_LETTER_QUEUE_URL",
+        "CONNECTIONS_TABLE",
+        "CREDENTIALS_TABLE",
+        "STREAMS_TABLE",
+        "JWT_SECRET_ARN",
+        "PASSCODE_SECRET_ARN",
+    ] {
+        command.env(format!("HERMES_{name}"), format!("https://x/{name}"));
+    }
+    command.env("HERMES_CONNECTIONS_ENDPOINT", "http://127.0.0.1:1/dev");
+    let result = run(&mut command, "");
+    let mut document: Value = serde_json::from_str(&result.stdout).expect("JSON");
+    let Value::Array(checks) = document["checks"].take() else {
+        panic!("{}", result.stdout)
+    };
+    (result.code, checks)
+}
+
+#[track_caller]
+fn finds(checks: &[Value], outcome: &str, check: &str, parts: &[&str]) {
+    let found = checks.iter().any(|one| {
+        let text = format!("{} {}", one["says"], one["hint"]);
+        one["outcome"] == outcome && one["check"] == check && parts.iter().all(|p| text.contains(p))
+    });
+    assert!(found, "{outcome} {check} {parts:?} in {checks:#?}");
+}
+
+#[test]
+fn what_may_not_be_looked_at_is_a_warning_that_names_the_action() {
+    let aws = stack(denied);
+    let (code, checks) = examined(&aws);
+    for check in [
+        "tables",
+        "functions",
+        "triggers",
+        "queues",
+        "dead letters",
+        "alarms",
+    ] {
+        finds(&checks, "warn", check, &["ask for a policy that allows x:"]);
+    }
+    finds(
+        &checks,
+        "warn",
+        "permissions",
+        &["you cannot see members", "x:Query"],
+    );
+    // The outputs are missing, and a rolled back deployment is in place.
+    finds(&checks, "fail", "stack", &["no output WebSocketUrl"]);
+    finds(&checks, "warn", "stack", &["UPDATE_ROLLBACK_COMPLETE"]);
+    assert_eq!(code, 1);
+
+    let rooms = run(aws.hermes("rooms").env("HERMES_CONNECTIONS_TABLE", "c"), "");
+    assert_eq!(rooms.code, 1);
+    assert!(
+        rooms.stderr.contains("policy that allows x:Scan"),
+        "{}",
+        rooms.stderr
+    );
+    let tail = run(&mut aws.hermes("tail --stack s"), "");
+    assert_eq!(tail.code, 1);
+    let says = "policy that allows x:FilterLogEvents";
+    assert!(tail.stderr.contains(says), "{}", tail.stderr);
+}
+
+#[test]
+fn what_only_aws_says_of_functions_queues_and_alarms_is_understood() {
+    let aws = stack(|request| {
+        let answer = match request.operation.as_str() {
+            operation if operation.contains("/configuration") => json!({
+                "State": "Failed", "StateReason": "no image", "LastUpdateStatus": "Successful",
+            }),
+            operation if operation.contains("id-1") => json!({
+                "State": "Enabled", "EventSourceArn": "arn:aws:sqs:r:1:jobs", "FunctionArn": "arn:x:s-deliver",
+                "LastProcessingResult": "PROBLEM: Function call failed",
+            }),
+            operation if operation.contains("id-2") => json!({
+                "State": "Disabled", "EventSourceArn": "arn:aws:sqs:r:1:messages", "FunctionArn": "arn:x:s-send",
+            }),
+            "DescribeAlarms" => json!({"MetricAlarms": [
+                {"AlarmName": "s-Alarm", "StateValue": "ALARM", "AlarmDescription": "look at the log"},
+            ]}),
+            "GetQueueAttributes" => json!({"Attributes": {
+                "ApproximateNumberOfMessages": "7", "RedrivePolicy": "{}",
+            }}),
+            "GetMetricStatistics" => json!({"Datapoints": [
+                {"Timestamp": 2.0, "Maximum": 301.0, "Unit": "Seconds"},
+                {"Timestamp": 1.0, "Maximum": 1.0, "Unit": "Seconds"},
+            ]}),
+            "DescribeTable" => json!({"Table": {"TableStatus": "DELETING"}}),
+            _ => return denied(request),
+        };
+        (200, answer.to_string())
+    });
+    let (code, checks) = examined(&aws);
+    finds(
+        &checks,
+        "fail",
+        "functions",
+        &["s-deliver is Failed", "no image"],
+    );
+    finds(
+        &checks,
+        "warn",
+        "triggers",
+        &["jobs starts s-deliver, but: PROBLEM"],
+    );
+    finds(
+        &checks,
+        "fail",
+        "triggers",
+        &["messages does not start s-send", "--uuid id-2"],
+    );
+    finds(
+        &checks,
+        "warn",
+        "alarms",
+        &["s-Alarm rings", "look at the log"],
+    );
+    finds(
+        &checks,
+        "warn",
+        "queues",
+        &["7 waiting", "the oldest for 301 s", "send-message"],
+    );
+    finds(
+        &checks,
+        "warn",
+        "dead letters",
+        &["about 7 messages", "--queue deliveries"],
+    );
+    finds(&checks, "fail", "tables", &["ConnectionsTable", "DELETING"]);
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn a_call_that_is_throttled_is_made_again() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let calls = AtomicUsize::new(0);
+    let aws = stack(move |_| {
+        if calls.fetch_add(1, Ordering::Relaxed) == 0 {
+            let error = json!({"__type": "ThrottlingException", "message": "slow down"});
+            return (400, error.to_string());
+        }
+        let message = json!({"level": "INFO", "message": "delivered m-1", "room_id": "demo"});
+        let event = json!({"eventId": "1", "timestamp": 1_795_255_200_000_u64, "message": message.to_string()});
+        (200, json!({"events": [event]}).to_string())
+    });
+    let tail = run(
+        &mut aws.hermes("tail --stack s --since 5m --count 1 --json"),
+        "",
+    );
+    assert_eq!(tail.code, 0, "{}", tail.stderr);
+    let shown: Value = serde_json::from_str(&tail.stdout).unwrap();
+    assert_eq!(
+        (&shown["function"], &shown["room_id"]),
+        (&json!("deliver"), &json!("demo"))
+    );
+    let logs: Value = serde_json::from_str(aws.bodies().last().unwrap()).unwrap();
+    assert_eq!(logs["logGroupName"], "/aws/lambda/s-deliver");
+}
