@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
+use std::time::Duration;
+
 use hermes::closing::{Reason, close_all, find};
 use hermes::memory::{ManualClock, MemoryConnections, MemorySockets};
 use hermes::partition::Partition;
 use hermes::ports::{Connections, Member};
 use hermes::time::{Clock, Timestamp};
 use hermes::{ConnectionId, RoomId};
+use tokio::time::Instant;
 
 fn partition(room: &str) -> Partition {
     room.parse::<RoomId>().unwrap().into()
@@ -49,8 +52,18 @@ async fn only_the_users_sockets_in_the_room_are_closed() {
     ];
     let (clock, connections, sockets, all) = world(&members).await;
     let (alice, rooms) = ("alice".parse().unwrap(), [partition("demo")]);
-    let closed = close_all(&connections, &sockets, &clock, &alice, &rooms, "why").await;
-    let closed = closed.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let closed = close_all(
+        &connections,
+        &sockets,
+        &clock,
+        &alice,
+        &rooms,
+        "why",
+        deadline,
+    )
+    .await
+    .unwrap();
     assert_eq!((closed.closed, closed.failed.len()), (2, 0));
     let open: Vec<_> = all.iter().map(|one| sockets.is_open(one)).collect();
     assert_eq!(open, [false, false, true, true]);

@@ -1,6 +1,7 @@
 //! `hermes token revoke`: ends a user's tokens in a room, and the sockets that were opened with them.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use hermes::closing::{Closed, Reason, close_all};
@@ -8,6 +9,7 @@ use hermes::issue;
 use hermes::time::SystemClock;
 use hermes::{RoomId, UserId};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::failure::Failure;
 use crate::output::{self, quoted};
@@ -20,6 +22,9 @@ Examples:
 
 Revoking ends tokens, not rights: whoever issues a new token admits the user again.
 Closing looks twice, two seconds apart, for handshakes that were under way.";
+
+/// How long closing a user's sockets may take: some thousands can be closed in it.
+const CLOSING_MAX: Duration = Duration::from_secs(300);
 
 /// Revoke every token of a user in a room, and close the user's sockets there
 #[derive(Debug, Args)]
@@ -72,6 +77,7 @@ impl Revoke {
             &user,
             &partitions,
             reason.as_str(),
+            Instant::now() + CLOSING_MAX,
         )
         .await
         .map_err(|error| {
