@@ -7,7 +7,7 @@ use std::time::Duration;
 use hermes::issue::revoke;
 use hermes::ports::Sockets;
 use hermes::time::{Clock, SystemClock};
-use hermes_tests::command::{done, done_with, ended, failed, hermes, text};
+use hermes_tests::command::{done, done_with, ended, failed, hermes};
 use hermes_tests::socket::TokenPlace;
 use hermes_tests::stack::{PATIENCE, Room, Stack};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
