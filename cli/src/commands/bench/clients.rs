@@ -134,7 +134,11 @@ async fn listen(mut socket: Socket, tally: Arc<Tally>, mut end: watch::Receiver<
                 Some(Ok(_)) => {}
             },
             _ = end.changed() => {
-                let _ = timeout(CLOSE_WITHIN, socket.close(None)).await;
+                let closing = async {
+                    let _ = socket.close(None).await;
+                    while let Some(Ok(_)) = socket.next().await {}
+                };
+                let _ = timeout(CLOSE_WITHIN, closing).await;
                 return false;
             }
         }
