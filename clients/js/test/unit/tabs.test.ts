@@ -145,8 +145,9 @@ test("a notification that one tab did not hear is recovered through the other", 
   assert.equal(hub.of("recover").length, 3);
 });
 
-test("a page that may not lock has a connection of its own", async (t) => {
+test("a page that may not lock has a connection of its own", { timeout: 10_000 }, async (t) => {
   t.mock.method(navigator.locks, "request", async () => {
+    await sleep(1);
     throw new DOMException("storage is forbidden", "SecurityError");
   });
   const hub = await server();
