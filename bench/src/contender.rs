@@ -72,6 +72,8 @@ pub(crate) const DELIVER: Handler = handler("deliver", "", 10);
 pub(crate) const SEND_MESSAGE_TO_SQS: Handler = handler("send-message-to-sqs", "", 10);
 /// Answers what was missed; the peers have none.
 pub(crate) const RECOVER: Handler = handler("recover", "", 10);
+/// For backends that call instead of enqueueing; the peers have none, and only its size is looked at.
+pub(crate) const SERVER_API: Handler = handler("server-api", "", 29);
 /// Answers pings; the peers have none.
 pub(crate) const DEFAULT: Handler = handler("default", "", 10);
 /// The floor of a start.

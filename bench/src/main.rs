@@ -30,7 +30,7 @@ use clap::{Args, Parser, ValueEnum};
 
 use crate::contender::{
     AUTHORIZER, CONNECT, Contender, DEFAULT, DELIVER, DISCONNECT, RECOVER, SEND_MESSAGE,
-    SEND_MESSAGE_TO_SQS, Stage,
+    SEND_MESSAGE_TO_SQS, SERVER_API, Stage,
 };
 use crate::events::Client;
 use crate::fanout::{Behaviour, Case};
@@ -331,6 +331,7 @@ fn sizes(stage: &Stage) -> Result<std::collections::BTreeMap<&'static str, u64>>
         DELIVER,
         RECOVER,
         DEFAULT,
+        SERVER_API,
     ];
     let size = |handler: contender::Handler| {
         let file = stage.bootstrap(handler);
@@ -351,7 +352,9 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn make() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("hermes-bench-{}", std::process::id()));
+        let parent = std::env::temp_dir();
+        sweep(&parent);
+        let folder = parent.join(format!("hermes-bench-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
         Ok(Self(folder))
     }
@@ -360,5 +363,21 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Removes what benches left in a folder that were killed.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let rest = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("hermes-bench-"));
+        let pid = rest.and_then(|rest| rest.split('-').next());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            // The files of a control group cannot be removed, and need not be.
+            let path = entry.path();
+            let _ = fs::remove_dir(&path).or_else(|_| fs::remove_dir_all(&path));
+        }
     }
 }

@@ -31,6 +31,7 @@ impl Quota {
         } else {
             "/sys/fs/cgroup/cpu"
         });
+        crate::sweep(parent);
         let group = parent.join(name);
         fs::create_dir(&group).with_context(|| format!("cannot make {}", group.display()))?;
         let quota = Self { group };
