@@ -18,10 +18,7 @@ use super::{Timing, Wish};
 use crate::failure::Failure;
 use crate::notification::Notification;
 use crate::output::status;
-use crate::socket::Socket;
-
-/// The application's ping: API Gateway counts it as traffic, and Hermes answers it.
-pub(super) const PING: &str = r#"{"action":"ping"}"#;
+use crate::socket::{PING, Socket};
 
 /// Why reading stopped.
 pub(super) enum Step {

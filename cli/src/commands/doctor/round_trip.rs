@@ -15,7 +15,7 @@ use super::tables::{room, user};
 use crate::failure::Failure;
 use crate::queue::{Entry, Queue};
 use crate::settings::{Setting, Settings};
-use crate::socket::{Socket, connect};
+use crate::socket::{PING, Socket, connect};
 
 const CHECK: &str = "round trip";
 
@@ -112,8 +112,7 @@ fn done(what: &str, began: Instant) -> Check {
 /// A socket that answers is open on both sides.
 async fn ping(socket: &mut Socket) -> Result<(), Failure> {
     let lost = |error| Failure::new(format!("the socket broke: {error}"));
-    let ping = Frame::text(r#"{"action":"ping"}"#);
-    socket.send(ping).await.map_err(lost)?;
+    socket.send(Frame::text(PING)).await.map_err(lost)?;
     let pong = next(socket, |frame| frame["system"] == "pong");
     timeout(PONG_WITHIN, pong).await.unwrap_or_else(|_elapsed| {
         Err(Failure::new("a ping was not answered within 10 s").hint("the log of default says why"))
