@@ -4,9 +4,36 @@
 use crate::support::{Aws, Request, run};
 use serde_json::{Value, json};
 
-const STACK: &str = "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>s</StackName>\
-    <StackStatus>UPDATE_ROLLBACK_COMPLETE</StackStatus><CreationTime>2026-11-21T00:00:00Z</CreationTime>\
-    </member></Stacks></DescribeStacksResult></DescribeStacksResponse>";
+/// The names of the settings, as the variables and as the outputs have them.
+const SETTINGS: [(&str, &str); 10] = [
+    ("MESSAGE_QUEUE_URL", "MessageQueueUrl"),
+    ("DEAD_LETTER_QUEUE_URL", "DeadLetterQueueUrl"),
+    ("DELIVERY_QUEUE_URL", "DeliveryQueueUrl"),
+    (
+        "DELIVERY_DEAD_LETTER_QUEUE_URL",
+        "DeliveryDeadLetterQueueUrl",
+    ),
+    ("CONNECTIONS_TABLE", "ConnectionsTable"),
+    ("CREDENTIALS_TABLE", "CredentialsTable"),
+    ("STREAMS_TABLE", "StreamsTable"),
+    ("JWT_SECRET_ARN", "JwtSecretArn"),
+    ("PASSCODE_SECRET_ARN", "PasscodeSecretArn"),
+    ("CONNECTIONS_ENDPOINT", "ConnectionsEndpoint"),
+];
+
+fn described(status: &str, outputs: &[&str]) -> String {
+    let outputs: String = outputs
+        .iter()
+        .map(|name| {
+            format!("<member><OutputKey>{name}</OutputKey><OutputValue>x</OutputValue></member>")
+        })
+        .collect();
+    format!(
+        "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>s</StackName>\
+         <StackStatus>{status}</StackStatus><CreationTime>2026-11-21T00:00:00Z</CreationTime>\
+         <Outputs>{outputs}</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
+    )
+}
 
 fn resources(resources: &[(&str, &str, &str)]) -> String {
     let members: String = resources
@@ -34,10 +61,10 @@ fn denied(request: &Request) -> (u16, String) {
     (403, error.to_string())
 }
 
-/// A stack with one of each of what is looked at.
+/// A stack with one of each of what is looked at, whose last deployment was rolled back.
 fn stack(answer: impl Fn(&Request) -> (u16, String) + Send + Sync + 'static) -> Aws {
     Aws::start(move |request| match request.operation.as_str() {
-        "DescribeStacks" => (200, STACK.to_owned()),
+        "DescribeStacks" => (200, described("UPDATE_ROLLBACK_COMPLETE", &[])),
         "ListStackResources" => {
             let found = [
                 ("DeliverFunction", "s-deliver", "AWS::Lambda::Function"),
@@ -51,19 +78,9 @@ fn stack(answer: impl Fn(&Request) -> (u16, String) + Send + Sync + 'static) -> 
     })
 }
 
-fn examined(aws: &Aws) -> (i32, Vec<Value>) {
-    let mut command = aws.hermes("doctor --stack s --json --no-round-trip");
-    for name in [
-        "MESSAGE_QUEUE_URL",
-        "DEAD_LETTER_QUEUE_URL",
-        "DELIVERY_QUEUE_URL",
-        "DELIVERY_DEAD_LETTER_QUEUE_URL",
-        "CONNECTIONS_TABLE",
-        "CREDENTIALS_TABLE",
-        "STREAMS_TABLE",
-        "JWT_SECRET_ARN",
-        "PASSCODE_SECRET_ARN",
-    ] {
+fn examined(aws: &Aws, options: &str) -> (i32, Vec<Value>) {
+    let mut command = aws.hermes(&format!("doctor --stack s --json {options}"));
+    for (name, _) in SETTINGS {
         command.env(format!("HERMES_{name}"), format!("https://x/{name}"));
     }
     command.env("HERMES_CONNECTIONS_ENDPOINT", "http://127.0.0.1:1/dev");
@@ -87,7 +104,7 @@ fn finds(checks: &[Value], outcome: &str, check: &str, parts: &[&str]) {
 #[test]
 fn what_may_not_be_looked_at_is_a_warning_that_names_the_action() {
     let aws = stack(denied);
-    let (code, checks) = examined(&aws);
+    let (code, checks) = examined(&aws, "--no-round-trip");
     for check in [
         "tables",
         "functions",
@@ -122,6 +139,26 @@ fn what_may_not_be_looked_at_is_a_warning_that_names_the_action() {
     assert!(tail.stderr.contains(says), "{}", tail.stderr);
 }
 
+/// A complete stack, which an operator cannot look into and send nothing through.
+#[test]
+fn for_an_operator_without_permissions_nothing_fails() {
+    let aws = Aws::start(|request| match request.operation.as_str() {
+        "DescribeStacks" => {
+            let mut outputs = vec!["WebSocketUrl", "ServerApiUrl"];
+            outputs.extend(SETTINGS.map(|(_, output)| output));
+            (200, described("CREATE_COMPLETE", &outputs))
+        }
+        "ListStackResources" => (200, resources(&[])),
+        _ => denied(request),
+    });
+    let (code, checks) = examined(&aws, "");
+    let policy = ["ask for a policy that allows x:GetSecretValue"];
+    finds(&checks, "warn", "secrets", &policy);
+    finds(&checks, "warn", "round trip", &policy);
+    let failed = checks.iter().find(|check| check["outcome"] == "fail");
+    assert_eq!((code, failed), (3, None));
+}
+
 #[test]
 fn what_only_aws_says_of_functions_queues_and_alarms_is_understood() {
     let aws = stack(|request| {
@@ -151,7 +188,7 @@ fn what_only_aws_says_of_functions_queues_and_alarms_is_understood() {
         };
         (200, answer.to_string())
     });
-    let (code, checks) = examined(&aws);
+    let (code, checks) = examined(&aws, "--no-round-trip");
     finds(
         &checks,
         "fail",

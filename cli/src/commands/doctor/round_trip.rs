@@ -31,9 +31,12 @@ const PONG_WITHIN: Duration = Duration::from_secs(10);
 pub(super) async fn check(settings: &Settings, patience: Duration) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Err(failure) = travel(settings, patience, &mut checks).await {
-        let (says, hint) = failure.into_parts();
-        let hint = hint.unwrap_or_else(|| "the checks before it say more".to_owned());
-        checks.push(Check::fail(CHECK, says, hint));
+        let check = Check::failed(CHECK, failure);
+        let elsewhere = || "the checks before it say more".to_owned();
+        checks.push(Check {
+            hint: Some(check.hint.unwrap_or_else(elsewhere)),
+            ..check
+        });
     }
     checks
 }
