@@ -19,6 +19,9 @@ use crate::failure::Failure;
 /// An open connection.
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
+/// The application's ping: API Gateway counts it as traffic, and Hermes answers it.
+pub(crate) const PING: &str = r#"{"action":"ping"}"#;
+
 /// API Gateway cuts a handshake off at 29 s; a little more is for the way.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(35);
 

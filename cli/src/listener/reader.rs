@@ -18,10 +18,7 @@ use super::{Timing, Wish};
 use crate::failure::Failure;
 use crate::notification::Notification;
 use crate::output::status;
-use crate::socket::Socket;
-
-/// The application's ping: API Gateway counts it as traffic, and Hermes answers it.
-pub(super) const PING: &str = r#"{"action":"ping"}"#;
+use crate::socket::{PING, Socket};
 
 /// Why reading stopped.
 pub(super) enum Step {
@@ -274,6 +271,10 @@ where
             }
             Received::Pong(heads) => {
                 self.order.heads(heads);
+                Ok(Wish::More)
+            }
+            Received::Closing(reason) => {
+                status(format_args!("the server closes the connection: {reason}"));
                 Ok(Wish::More)
             }
             Received::Error(refused) => self.refused(&refused),

@@ -16,8 +16,8 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
-use super::reader::PING;
 use super::*;
+use crate::socket::PING;
 
 const TIMING: Timing = Timing {
     ping_every: Duration::from_secs(60),

@@ -15,7 +15,7 @@ use super::tables::{room, user};
 use crate::failure::Failure;
 use crate::queue::{Entry, Queue};
 use crate::settings::{Setting, Settings};
-use crate::socket::{Socket, connect};
+use crate::socket::{PING, Socket, connect};
 
 const CHECK: &str = "round trip";
 
@@ -31,9 +31,12 @@ const PONG_WITHIN: Duration = Duration::from_secs(10);
 pub(super) async fn check(settings: &Settings, patience: Duration) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Err(failure) = travel(settings, patience, &mut checks).await {
-        let (says, hint) = failure.into_parts();
-        let hint = hint.unwrap_or_else(|| "the checks before it say more".to_owned());
-        checks.push(Check::fail(CHECK, says, hint));
+        let check = Check::failed(CHECK, failure);
+        let elsewhere = || "the checks before it say more".to_owned();
+        checks.push(Check {
+            hint: Some(check.hint.unwrap_or_else(elsewhere)),
+            ..check
+        });
     }
     checks
 }
@@ -112,8 +115,7 @@ fn done(what: &str, began: Instant) -> Check {
 /// A socket that answers is open on both sides.
 async fn ping(socket: &mut Socket) -> Result<(), Failure> {
     let lost = |error| Failure::new(format!("the socket broke: {error}"));
-    let ping = Frame::text(r#"{"action":"ping"}"#);
-    socket.send(ping).await.map_err(lost)?;
+    socket.send(Frame::text(PING)).await.map_err(lost)?;
     let pong = next(socket, |frame| frame["system"] == "pong");
     timeout(PONG_WITHIN, pong).await.unwrap_or_else(|_elapsed| {
         Err(Failure::new("a ping was not answered within 10 s").hint("the log of default says why"))
