@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_crate_that_is_used_twice_counts_once() {
-        let tree = "connect v0.1.0 (/work)\nrustls v0.23.36\nhyper v1.8.1\nrustls v0.23.36 (*)\n";
+        let tree = "connect v0.1.0 (/home/me/hermes)\nrustls v0.23.36\nhyper v1.8.1\nrustls v0.23.36 (*)\n";
         assert_eq!(faults(tree), Vec::<String>::new());
     }
 

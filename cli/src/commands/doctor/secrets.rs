@@ -20,8 +20,9 @@ pub(super) async fn check(settings: &Settings) -> Vec<Check> {
             Err(error) => Check::fail(
                 CHECK,
                 format!("the JWT secret: {error}"),
-                "put at least 64 random characters into the secret JwtSecretArn, then change the authorizer's \
-                 configuration, so that it starts anew; tokens of the old secret are refused from then on",
+                "put at least 64 random characters into the secret JwtSecretArn, then let the functions authorizer and \
+                 server-api start anew, as the README says under \"When something happens\"; tokens of the old secret are \
+                 refused from then on",
             ),
         },
         Err(failure) => Check::failed(CHECK, failure),
@@ -31,7 +32,8 @@ pub(super) async fn check(settings: &Settings) -> Vec<Check> {
         Ok(secret) if secret.expose().is_empty() => Check::fail(
             CHECK,
             "the passcode is empty",
-            "put a long random text into the secret PasscodeSecretArn",
+            "put a long random text into the secret PasscodeSecretArn, then let the function server-api start anew, as the \
+             README says under \"When something happens\"",
         ),
         Ok(_) => Check::ok(CHECK, "the passcode is set"),
         Err(failure) => Check::failed(CHECK, failure),
