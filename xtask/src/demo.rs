@@ -16,6 +16,7 @@ use crate::local_aws::Endpoint;
 use crate::process::{Running, lines};
 use crate::sam::STACK;
 use crate::step::Step;
+use crate::workspace::Workspace;
 
 /// The room and the user of the examples.
 pub(crate) const ROOM: &str = "demo";
@@ -35,13 +36,19 @@ pub(crate) struct Page {
 
 /// The `hermes` command, used on the local stack.
 pub(crate) struct Demo {
-    /// The program.
-    pub(crate) hermes: PathBuf,
-    /// Where the stack is.
-    pub(crate) endpoint: Endpoint,
+    hermes: PathBuf,
+    endpoint: Endpoint,
 }
 
 impl Demo {
+    /// The command of this workspace, for the stack on a local AWS.
+    pub(crate) fn new(workspace: &Workspace, endpoint: Endpoint) -> Self {
+        Self {
+            hermes: workspace.cli(),
+            endpoint,
+        }
+    }
+
     /// Issues a token for [`USER`] in [`ROOM`].
     ///
     /// # Errors
@@ -96,10 +103,10 @@ impl Demo {
     ///
     /// # Errors
     ///
-    /// When its server does not start.
+    /// When its server does not start, or the page does not work with it.
     pub(crate) fn page(&self, client: &Client, port: u16, log: &Path) -> Result<Page> {
-        let port = port.to_string();
-        let mut serve = client.node(["demo/server.ts", "--room", ROOM, "--port", &port]);
+        let arguments = ["demo/server.ts", "--room", ROOM, "--port", &port.to_string()];
+        let mut serve = client.node(arguments);
         self.set(&mut serve);
         serve
             .env("HERMES_STACK", STACK)
@@ -108,17 +115,19 @@ impl Demo {
             File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut server = Running::start(&serve, Stdio::piped(), output.into())?;
         let stdout = server.stdout().context("no standard output")?;
-        // The first line says that it serves, and where.
-        let Ok(url) = lines([Box::new(stdout)]).recv_timeout(PATIENCE) else {
+        // The first line says that it serves.
+        if lines([Box::new(stdout)]).recv_timeout(PATIENCE).is_err() {
             return Err(Failure::new("the demo page's server did not start")
                 .log(log)
                 .into());
-        };
-        Ok(Page {
-            url,
+        }
+        let page = Page {
+            url: format!("http://127.0.0.1:{port}"),
             log: log.to_owned(),
             server,
-        })
+        };
+        page.load()?;
+        Ok(page)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -141,6 +150,23 @@ impl Demo {
 }
 
 impl Page {
+    /// Asks for what a browser asks for; the last two are of the stack.
+    fn load(&self) -> Result<()> {
+        let agent = ureq::Agent::config_builder()
+            .timeout_global(Some(PATIENCE))
+            .proxy(None)
+            .build()
+            .new_agent();
+        let token = format!("/hermes-token?user={USER}");
+        for path in ["/", "/app.js", "/hermes.min.js", "/demo.json", &token] {
+            agent.get(format!("{}{path}", self.url)).call().map_err(|error| {
+                let what = format!("the demo page's server does not give {path}: {error}");
+                Failure::new(what).log(&self.log)
+            })?;
+        }
+        Ok(())
+    }
+
     /// # Errors
     ///
     /// When its server has ended by itself.

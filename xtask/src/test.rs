@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::client::Client;
+use crate::demo::Demo;
 use crate::failure::{Explain, Reported};
 use crate::lint;
 use crate::local_aws::{Endpoint, LocalAws, free_port};
@@ -133,6 +134,14 @@ fn build_and_test(
         LocalAws::start(workspace, &ministack, port, &log)
     })?;
     steps.run("sam deploy", |step| sam.deploy(step, aws.endpoint, &log))?;
+    let page = client.map_or(Ok(()), |(_, client)| {
+        steps.run("serving the demo page", |_| {
+            let log = workspace.local("test").join("demo.log");
+            Demo::new(workspace, aws.endpoint)
+                .page(client, free_port()?, &log)
+                .map(drop)
+        })
+    });
     let tests = steps.run(CARGO_TEST, |step| {
         let mut tests = workspace.cargo(["test", "--workspace", "--locked", "--no-fail-fast"]);
         set_environment(
@@ -163,7 +172,12 @@ fn build_and_test(
         drop(aws);
         Ok(())
     })?;
-    sizes.and(stacks).and(checked).and(tests).and(in_browser)
+    sizes
+        .and(stacks)
+        .and(checked)
+        .and(page)
+        .and(tests)
+        .and(in_browser)
 }
 
 /// Types, lints, format, unit tests and size of the client in JavaScript.

@@ -77,7 +77,7 @@ impl Up {
         let show = deploy_and_show(workspace, &steps, &sam, endpoint, &log)?;
         let mut page = steps.run("serving the demo page", |_| {
             let log = workspace.local("up").join("demo.log");
-            demo(workspace, endpoint).page(&client, demo_port, &log)
+            Demo::new(workspace, endpoint).page(&client, demo_port, &log)
         })?;
         claim.write(endpoint, demo_port, true)?;
         if !self.once {
@@ -177,7 +177,7 @@ fn deploy_and_show(
     };
     steps.run("sam build", |step| sam.build(step))?;
     steps.run("sam deploy", |step| sam.deploy(step, endpoint, aws_log))?;
-    let demo = demo(workspace, endpoint);
+    let demo = Demo::new(workspace, endpoint);
     let token = steps.run("issuing a token", |step| demo.token(step, TOKEN_TTL))?;
     let arrived = steps.run("publishing to the queue and listening", |step| {
         demo.notification(step)
@@ -189,13 +189,6 @@ fn deploy_and_show(
     let url = outputs.get("WebSocketUrl").map(String::as_str);
     let url = url.ok_or_else(|| anyhow!("the stack has no output WebSocketUrl"))?;
     Ok(instructions(url, &token, &workspace.cli(), endpoint))
-}
-
-fn demo(workspace: &Workspace, endpoint: Endpoint) -> Demo {
-    Demo {
-        hermes: workspace.cli(),
-        endpoint,
-    }
 }
 
 /// What a person looks at first.

@@ -26,6 +26,8 @@ export class Socket {
   /** The requests that may be too large. */
   #large: string[] = [];
   #heardAt = 0;
+  /** Why a backend closes it. */
+  #reason: string | undefined;
   #ended!: (why: HermesError) => void;
   #pings: ReturnType<typeof setInterval> | undefined;
 
@@ -38,7 +40,8 @@ export class Socket {
     webSocket.onmessage = ({ data }) => this.#take(data);
     webSocket.onclose = ({ code, reason }) => {
       if (code === 1009) this.#refuseLarge();
-      this.#end(`closed by the server with ${code}${reason && `, ${reason}`}`);
+      const why = this.#reason ? `: ${this.#reason}` : ` with ${code}${reason && `, ${reason}`}`;
+      this.#end(`closed by the server${why}`);
     };
     webSocket.onerror = () => {}; // `close` follows; packages for Node.js want a listener
   }
@@ -118,7 +121,8 @@ export class Socket {
     this.#heardAt = performance.now();
     const frame = read(text);
     if (!frame) return;
-    if ("system" in frame) this.#requests.settle(frame as Answer);
-    else this.#options.onNotification(frame as Notification);
+    if (!("system" in frame)) this.#options.onNotification(frame);
+    else if (frame.system === "closing") this.#reason = (frame.data as { reason?: string } | undefined)?.reason;
+    else this.#requests.settle(frame);
   }
 }

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { Hermes, HermesError } from "../../src/index.ts";
 import { clients, join, status } from "./member.ts";
-import { issue, newRoom, publish, revoke, until } from "./stack.ts";
+import { issue, kick, newRoom, publish, revoke, until } from "./stack.ts";
 
 test("what a backend enqueues, and what members send, is heard", async () => {
   const room = newRoom();
@@ -55,6 +55,19 @@ test("when the server closes the connection, what was missed follows", async () 
   await publish(room, 3, "alice");
   await until(() => alice.told.length === 3);
   assert.deepEqual([alice.told.sort(), alice.gone], [[1, 2, 3], []]);
+});
+
+test("whom a backend closes is told why, and comes back", async () => {
+  const room = newRoom();
+  const { hermes, network } = await join(room, "alice");
+  const reasons = new Set<string>();
+  hermes.state.subscribe(() => {
+    const { error } = hermes.state.getSnapshot();
+    if (error) reasons.add(error.message);
+  });
+  await kick("alice", room, "maintenance until 10:00");
+  await until(() => network.count === 2 && status(hermes) === "open");
+  assert.deepEqual([...reasons], ["closed by the server: maintenance until 10:00"]);
 });
 
 test("when the network drops, what was missed follows, and what was sent goes out once", async () => {

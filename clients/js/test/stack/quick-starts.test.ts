@@ -1,15 +1,26 @@
 /** What the READMEs say to copy: tests/tests/readme.rs compares them with these files. */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import { test } from "node:test";
+import { execFile } from "node:child_process";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 import { build } from "esbuild";
 
+import { application } from "./application.ts";
 import { launch, Site } from "./browser.ts";
 import { issue, newRoom, publish } from "./stack.ts";
 
+const run = promisify(execFile);
+
 const root = fileURLToPath(new URL("../..", import.meta.url));
+
+let app: string;
+before(async () => {
+  app = await application("react", "react-dom");
+});
 
 /** A program, with the real URL in it. */
 async function quickStart(file: string, url: string): Promise<string> {
@@ -22,8 +33,7 @@ async function quickStart(file: string, url: string): Promise<string> {
 /** A bundle of a program that imports React, and the client by its name. */
 async function bundle(contents: string): Promise<string> {
   const built = await build({
-    stdin: { contents, loader: "jsx", resolveDir: root },
-    alias: { "hermes-notifications": `${root}dist/index.js` },
+    stdin: { contents, loader: "jsx", resolveDir: app },
     jsx: "automatic",
     bundle: true,
     format: "esm",
@@ -32,9 +42,14 @@ async function bundle(contents: string): Promise<string> {
   return built.outputFiles[0]?.text as string;
 }
 
+/** The file that the package gives for a name. */
+const resolve = (name: string): string => createRequire(`${app}/`).resolve(name);
+
 test("plain JavaScript", async () => {
   const room = newRoom();
   const site = await new Site(room).start();
+  const client = await readFile(resolve("hermes-notifications/bundle"), "utf8");
+  site.pages["/hermes.min.js"] = ["text/javascript", client];
   const { url } = await issue("alice", room);
   site.pages["/"] = [
     "text/html",
@@ -65,4 +80,22 @@ test("React", async () => {
   await publish(room, { type: "backup.finished", size: 17 });
   await page.getByText("Backup finished: 17 bytes").waitFor();
   assert.equal(await page.getByRole("listitem").count(), 1);
+});
+
+test("the package has what it says, and types", async () => {
+  const files = await readdir(`${app}/node_modules/hermes-notifications`);
+  assert.deepEqual(files.sort(), ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "dist", "package.json"]);
+  await writeFile(
+    `${app}/program.mts`,
+    `import { Hermes } from "hermes-notifications";
+    import { Hermes as Bundled } from "hermes-notifications/bundle";
+    const options = { url: "wss://example.com", token: () => "" };
+    new Hermes<{ greeting: { text: string } }>(options).on("greeting", ({ text }) => text.trim());
+    // @ts-expect-error: there is no such option
+    new Bundled({ ...options, uri: "" });`,
+  );
+  const tsc = `${root}node_modules/typescript/bin/tsc`;
+  await run(process.execPath, [tsc, "--strict", "--noEmit", "--module", "nodenext", "program.mts"], {
+    cwd: app,
+  });
 });

@@ -16,6 +16,11 @@ export async function revoke(user: string, room: string): Promise<void> {
   await hermes("token", "revoke", "--user", user, "--room", room);
 }
 
+/** Closes the user's sockets, after it has told them why. */
+export async function kick(user: string, room: string, reason: string): Promise<void> {
+  await hermes("kick", room, "--user", user, "--reason", reason);
+}
+
 /** A room that no other test knows. */
 export const newRoom = (): string => `room-${randomUUID()}`;
 

@@ -72,6 +72,7 @@ test("frames that are not known are ignored", async () => {
       "[]",
       "{}",
       '{"system":"news","data":{}}',
+      '{"system":"closing"}',
       '{"message":"Limit"}',
     ]) {
       socket.send(text);
@@ -124,6 +125,26 @@ test("after a lost connection what was missed follows, with a fresh token", asyn
   await until(() => told.length === 8 + 1);
   assert.deepEqual(told, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
   assert.equal(new Set(hub.tokens).size, hub.tokens.length);
+});
+
+test("why the server closed it is in the state: the reason of a backend, else the code", async () => {
+  const hub = await server();
+  const { hermes } = client(hub);
+  const reasons = new Set<string>();
+  hermes.state.subscribe(() => {
+    const { error } = hermes.state.getSnapshot();
+    if (error) reasons.add(error.message);
+  });
+  await opened(hub, hermes);
+  hub.push({ system: "closing", data: { reason: "maintenance until 10:00" } });
+  hub.close();
+  await opened(hub, hermes, 2);
+  hub.close();
+  await opened(hub, hermes, 3);
+  assert.deepEqual(
+    [...reasons],
+    ["closed by the server: maintenance until 10:00", "closed by the server with 1001, Going away"],
+  );
 });
 
 test("history that is gone is told", async () => {
