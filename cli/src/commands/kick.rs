@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use hermes::aws::{ApiGatewaySockets, DynamoConnections};
 use hermes::closing::{self, Reason};
+use hermes::fanout::OPENING_GRACE;
 use hermes::partition::Partition;
-use hermes::ports::{Connections as _, Member};
+use hermes::ports::{Connections as _, Member, PortError};
 use hermes::time::{Clock as _, SystemClock};
-use hermes::{ConnectionId, RoomId, UserId};
+use hermes::{ConnectionId, RoomId, Timestamp, UserId};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
@@ -27,9 +28,9 @@ const CONCURRENCY: usize = 16;
 /// How many of a user's connections are read at once.
 const PAGE: NonZeroUsize = NonZeroUsize::new(100).expect("not zero");
 
-/// How long the row of a closed socket may stay: API Gateway tells `disconnect` at once. Where the socket
-/// was gone before, nobody is told.
-const DISCONNECTING: Duration = Duration::from_secs(5);
+/// How long the row of a closed socket may stay: API Gateway tells `disconnect` at once, which may have to
+/// start, and a handshake that is under way ends. Where the socket was gone before, nobody is told.
+const DISCONNECTING: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether a row is gone.
 const GLANCE: Duration = Duration::from_millis(250);
@@ -42,7 +43,8 @@ Examples:
 The client is sent {\"system\":\"closing\",\"data\":{\"reason\":…}}, then its socket is closed, and its row is
 gone when the command ends. Its token stays good, and a client connects again by itself: to keep a
 user out, revoke the tokens (`hermes token revoke`). The server API does the same
-(DELETE /rooms/{room}/members/{connection}). Exit code 1 where there is nothing to close.";
+(DELETE /rooms/{room}/members/{connection}). Exit code 1 where there is nothing to close, or where a socket
+could not be closed.";
 
 /// Close sockets of a room, telling their clients why
 #[derive(Debug, Args)]
@@ -64,7 +66,7 @@ pub(crate) struct Kick {
     #[arg(long, value_name = "TEXT", default_value = Reason::DEFAULT)]
     reason: Reason,
 
-    /// Print `{closed}`: how many sockets
+    /// Print `{closed, failed}`: how many sockets
     #[arg(long)]
     json: bool,
 }
@@ -72,6 +74,7 @@ pub(crate) struct Kick {
 #[derive(Serialize)]
 struct Document {
     closed: usize,
+    failed: usize,
 }
 
 impl Kick {
@@ -93,25 +96,67 @@ impl Kick {
             // clap asks for one of them.
             (None, None) => return Err(Failure::usage("--user or --connection is missing")),
         };
-        if closed == 0 {
-            let name = quoted(self.room.as_str());
+        let Closed { closed, failed } = closed;
+        let all = closed + failed.len();
+        let name = quoted(self.room.as_str());
+        if all == 0 {
             return Err(
                 Failure::new(format!("{whom} is not in the room {}", self.room))
                     .hint(format!("`hermes members {name}` shows who is")),
             );
         }
         if self.json {
-            output::json(&Document { closed })?;
-        } else {
+            let failed = failed.len();
+            output::json(&Document { closed, failed })?;
+        } else if failed.is_empty() {
             let closed = count(closed, "socket");
             output::line(format_args!("closed {closed} in {}: {whom}", self.room))?;
         }
-        Ok(ExitCode::SUCCESS)
+        match failed.into_values().next() {
+            None => Ok(ExitCode::SUCCESS),
+            Some(first) => {
+                let (why, hint) = Failure::from(first).into_parts();
+                let again =
+                    || format!("`hermes members {name}` shows who is left; once more, in a minute");
+                let of = count(all, "socket");
+                Err(Failure::new(format!("closed {closed} of {of}: {why}"))
+                    .hint(hint.unwrap_or_else(again)))
+            }
+        }
     }
 }
 
-/// A user's connections, each with the partition that its row is in.
-type Rows = BTreeMap<ConnectionId, Partition>;
+/// A user's connections.
+type Rows = BTreeMap<ConnectionId, Row>;
+
+struct Row {
+    partition: Partition,
+    connected_at: Timestamp,
+}
+
+impl Row {
+    fn new(partition: &Partition, member: &Member) -> Self {
+        Self {
+            partition: partition.clone(),
+            connected_at: member.connected_at,
+        }
+    }
+
+    /// Whether its handshake may be under way: until that has ended, a socket answers like a closed one.
+    fn is_opening(&self) -> bool {
+        SystemClock.now().since(self.connected_at) <= OPENING_GRACE
+    }
+}
+
+/// Why sockets could not be closed.
+type Failed = BTreeMap<ConnectionId, PortError>;
+
+/// What came of closing sockets.
+#[derive(Default)]
+struct Closed {
+    closed: usize,
+    failed: Failed,
+}
 
 /// A room with what its sockets are closed with.
 struct Room {
@@ -121,12 +166,12 @@ struct Room {
 }
 
 impl Room {
-    /// Closes one socket; says how many it was.
+    /// Closes one socket, if it is there.
     async fn close_one(
         &self,
         connection: &ConnectionId,
         reason: &Reason,
-    ) -> Result<usize, Failure> {
+    ) -> Result<Closed, Failure> {
         let partitions = self.partitions.iter().cloned();
         let found = closing::find(
             &self.connections,
@@ -136,29 +181,44 @@ impl Room {
             connection,
         )
         .await?;
-        let Some((partition, Member { user, .. })) = found else {
-            return Ok(0);
+        let Some((partition, member)) = found else {
+            return Ok(Closed::default());
         };
-        let row = [(connection.clone(), partition)].into();
-        self.close(&user, row, reason).await
+        let row = Row::new(&partition, &member);
+        let rows = [(connection.clone(), row)].into();
+        self.close(&member.user, rows, reason).await
     }
 
-    /// Closes all sockets of a user; says how many there were.
-    async fn close_all(&self, user: &UserId, reason: &Reason) -> Result<usize, Failure> {
+    /// Closes all sockets of a user.
+    async fn close_all(&self, user: &UserId, reason: &Reason) -> Result<Closed, Failure> {
         let rows = self.rows(user).await?;
         self.close(user, rows, reason).await
     }
 
-    async fn close(&self, user: &UserId, rows: Rows, reason: &Reason) -> Result<usize, Failure> {
-        let closes = stream::iter(rows.keys())
-            .map(|connection| closing::close(&self.sockets, connection, reason.as_str()));
-        let closes = closes.buffer_unordered(CONCURRENCY);
-        closes.try_collect::<()>().await?;
-        self.until_gone(user, &rows).await?;
-        Ok(rows.len())
+    async fn close(&self, user: &UserId, rows: Rows, reason: &Reason) -> Result<Closed, Failure> {
+        let mut failed = self.attempt(rows.keys(), reason).await;
+        self.until_gone(user, &rows, reason, &mut failed).await?;
+        Ok(Closed {
+            closed: rows.len() - failed.len(),
+            failed,
+        })
     }
 
-    /// The user's connections, each with the partition that its row is in.
+    /// Closes these, each whatever becomes of the others.
+    async fn attempt(
+        &self,
+        connections: impl Iterator<Item = &ConnectionId>,
+        reason: &Reason,
+    ) -> Failed {
+        let closes = stream::iter(connections).map(async |connection| {
+            let closed = closing::close(&self.sockets, connection, reason.as_str()).await;
+            Some((connection.clone(), closed.err()?))
+        });
+        let closes = closes.buffer_unordered(CONCURRENCY);
+        closes.filter_map(std::future::ready).collect().await
+    }
+
+    /// The user's connections.
     async fn rows(&self, user: &UserId) -> Result<Rows, Failure> {
         let mut rows = Rows::new();
         for partition in &self.partitions {
@@ -169,8 +229,10 @@ impl Room {
                     .connections
                     .members(partition, only, page.as_ref(), PAGE, now)
                     .await?;
-                let members = read.members.into_iter();
-                rows.extend(members.map(|member| (member.connection, partition.clone())));
+                rows.extend(read.members.into_iter().map(|member| {
+                    let row = Row::new(partition, &member);
+                    (member.connection, row)
+                }));
                 page = read.next;
                 if page.is_none() {
                     break;
@@ -180,26 +242,52 @@ impl Room {
         Ok(rows)
     }
 
-    /// Waits until `disconnect` has removed the rows, and removes those of which nobody told it.
-    async fn until_gone(&self, user: &UserId, closed: &Rows) -> Result<(), Failure> {
+    /// Waits until `disconnect` has removed the rows, closing once more what may only now be open, and
+    /// removes those of which nobody told it.
+    async fn until_gone(
+        &self,
+        user: &UserId,
+        closed: &Rows,
+        reason: &Reason,
+        failed: &mut Failed,
+    ) -> Result<(), Failure> {
         let deadline = Instant::now() + DISCONNECTING;
         loop {
             let mut rows = self.rows(user).await?;
-            rows.retain(|connection, _| closed.contains_key(connection));
+            rows.retain(|connection, _| {
+                closed.contains_key(connection) && !failed.contains_key(connection)
+            });
             if rows.is_empty() {
                 return Ok(());
             }
             if Instant::now() < deadline {
                 sleep(GLANCE).await;
+                let opening = rows.iter().filter(|(_, row)| row.is_opening());
+                let opening = opening.map(|(connection, _)| connection);
+                failed.extend(self.attempt(opening, reason).await);
                 continue;
             }
-            for (connection, partition) in &rows {
-                self.connections.leave(partition, user, connection).await?;
+            let mut removed = 0;
+            for (connection, row) in rows {
+                let left = if row.is_opening() {
+                    let why = "its handshake may be under way";
+                    Err(PortError::new("closing the connection", why))
+                } else {
+                    self.connections
+                        .leave(&row.partition, user, &connection)
+                        .await
+                };
+                match left {
+                    Ok(()) => removed += 1,
+                    Err(error) => _ = failed.insert(connection, error),
+                }
             }
-            let rows = count(rows.len(), "row");
-            output::status(format_args!(
-                "removed {rows} of sockets that were gone before"
-            ));
+            if removed > 0 {
+                let rows = count(removed, "row");
+                output::status(format_args!(
+                    "removed {rows} of sockets that were gone before"
+                ));
+            }
             return Ok(());
         }
     }

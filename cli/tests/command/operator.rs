@@ -1,8 +1,12 @@
 //! The operator's commands against a stand-in for AWS: what they do where they may not look, and what they
 //! say of what only AWS has.
 
-use crate::support::{Aws, Request, run};
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::{Value, json};
+
+use crate::support::{Aws, Request, Run, run};
 
 /// The names of the settings, as the variables and as the outputs have them.
 const SETTINGS: [(&str, &str); 10] = [
@@ -254,4 +258,104 @@ fn a_call_that_is_throttled_is_made_again() {
     );
     let logs: Value = serde_json::from_str(aws.bodies().last().unwrap()).unwrap();
     assert_eq!(logs["logGroupName"], "/aws/lambda/s-deliver");
+}
+
+/// A room with sockets of alice, by id and age in seconds. `closes` answers the nth attempt to close one.
+fn room(
+    sockets: &[(&'static str, u64)],
+    closes: impl Fn(&str, usize) -> u16 + Send + Sync + 'static,
+) -> Aws {
+    let sockets: Vec<_> = sockets.iter().map(|(id, age)| (*id, *age, 0)).collect();
+    let rows = Mutex::new(sockets);
+    Aws::start(move |request| {
+        let mut rows = rows.lock().unwrap();
+        let (method, path) = request.operation.split_once(' ').unwrap_or_default();
+        let closed = path.strip_prefix("/dev/@connections/").unwrap_or_default();
+        match (method, request.operation.as_str()) {
+            ("POST", _) => (410, String::new()),
+            ("DELETE", _) => {
+                let row = rows.iter_mut().find(|(id, ..)| *id == closed);
+                let (id, _, attempts) = row.expect("it is there");
+                *attempts += 1;
+                let status = closes(id, *attempts);
+                rows.retain(|(id, ..)| !(*id == closed && status == 204));
+                (status, String::new())
+            }
+            (_, "Query") => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+                let items = rows.iter().map(|(id, age, _)| {
+                    let expires_at = (now.as_secs() + 7500 - age).to_string();
+                    json!({"member": {"S": format!("alice\u{1f}{id}")}, "expires_at": {"N": expires_at}})
+                });
+                (200, json!({"Items": items.collect::<Vec<_>>()}).to_string())
+            }
+            (_, "DeleteItem") => {
+                let body: Value = serde_json::from_str(&request.body).expect("JSON");
+                let key = body["Key"]["member"]["S"].as_str().expect("a key");
+                rows.retain(|(id, ..)| key != format!("alice\u{1f}{id}"));
+                (200, "{}".to_owned())
+            }
+            _ => denied(request),
+        }
+    })
+}
+
+fn kicked(aws: &Aws) -> (Run, Vec<String>) {
+    let mut command = aws.hermes("kick demo --user alice --json");
+    command
+        .env("HERMES_CONNECTIONS_TABLE", "c")
+        .env("HERMES_CONNECTIONS_ENDPOINT", format!("{}/dev", aws.url()));
+    let result = run(&mut command, "");
+    let mut operations = aws.operations();
+    operations.retain(|one| one.starts_with("DELETE ") || one == "DeleteItem");
+    (result, operations)
+}
+
+#[test]
+fn a_socket_that_cannot_be_closed_leaves_none_of_the_others_open() {
+    const IDS: [&str; 20] = [
+        "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r",
+        "s", "t",
+    ];
+    let aws = room(
+        &IDS.map(|id| (id, 100)),
+        |id, _| {
+            if id == "a" { 403 } else { 204 }
+        },
+    );
+    let (result, removed) = kicked(&aws);
+    assert_eq!(
+        (result.code, result.stdout.trim()),
+        (1, r#"{"closed":19,"failed":1}"#)
+    );
+    let says = "closed 19 of 20 sockets: closing the connection failed";
+    assert!(result.stderr.contains(says), "{}", result.stderr);
+    assert_eq!(removed.len(), 20, "its row stays: {removed:?}");
+}
+
+/// Until its handshake has ended, a socket answers like a closed one.
+#[test]
+fn a_socket_that_opens_meanwhile_is_closed_all_the_same() {
+    let aws = room(
+        &[("a", 1)],
+        |_, attempt| if attempt < 3 { 410 } else { 204 },
+    );
+    let (result, removed) = kicked(&aws);
+    assert_eq!(result.code, 0, "{}", result.stderr);
+    assert_eq!(removed, ["DELETE /dev/@connections/a"; 3]);
+}
+
+#[test]
+fn the_row_of_a_socket_that_may_still_open_is_kept() {
+    let aws = room(&[("young", 1), ("old", 100)], |_, _| 410);
+    let (result, removed) = kicked(&aws);
+    assert_eq!(
+        (result.code, result.stdout.trim()),
+        (1, r#"{"closed":1,"failed":1}"#)
+    );
+    for says in ["handshake may be under way", "removed 1 row", "in a minute"] {
+        assert!(result.stderr.contains(says), "{}", result.stderr);
+    }
+    let rows = removed.iter().filter(|one| *one == "DeleteItem");
+    assert_eq!(rows.count(), 1, "{removed:?}");
 }

@@ -110,6 +110,11 @@ impl Aws {
         command
     }
 
+    /// Where it is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The operations that were called, in order.
     pub(crate) fn operations(&self) -> Vec<String> {
         let requests = self.requests.lock().unwrap();

@@ -45,7 +45,7 @@ async fn one_connection_is_closed_and_the_users_other_one_stays() {
     let said = done(&["kick", name, "--connection", id, "--json"]).await;
     assert_eq!(
         serde_json::from_str::<Value>(&said).unwrap(),
-        json!({"closed": 1})
+        json!({"closed": 1, "failed": 0})
     );
     assert_eq!(
         first.answer().await["data"]["reason"],
