@@ -85,6 +85,12 @@ impl History {
             },
         };
         let now = SystemClock.now();
+        // Before what is shown is read: what is published after that comes behind it.
+        let head = if self.follow {
+            Some(reader.head().await?)
+        } else {
+            None
+        };
         let (entries, more) = match self.after {
             Some(offset) => reader.behind(offset, self.limit.get()).await?,
             None => {
@@ -98,12 +104,9 @@ impl History {
         for entry in &entries {
             self.print(&reader.stream, entry)?;
         }
-        if self.follow {
-            let start = match entries.last() {
-                Some(entry) => entry.position.clone(),
-                None => reader.head().await?,
-            };
-            return self.follow(&reader, start).await;
+        if let Some(head) = head {
+            let last = entries.last().map(|entry| entry.position.clone());
+            return self.follow(&reader, last.unwrap_or(head)).await;
         }
         let shown = count(entries.len(), "message");
         let room = one_line(self.room.as_str());

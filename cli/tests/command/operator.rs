@@ -1,10 +1,14 @@
 //! The operator's commands against a stand-in for AWS: what they do where they may not look, and what they
 //! say of what only AWS has.
 
+use std::process::Stdio;
 use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::time::timeout;
 
 use crate::support::{Aws, Request, Run, run};
 
@@ -235,7 +239,7 @@ fn what_only_aws_says_of_functions_queues_and_alarms_is_understood() {
 
 #[test]
 fn a_call_that_is_throttled_is_made_again() {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
     let calls = AtomicUsize::new(0);
     let aws = stack(move |_| {
         if calls.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -358,4 +362,59 @@ fn the_row_of_a_socket_that_may_still_open_is_kept() {
     }
     let rows = removed.iter().filter(|one| *one == "DeleteItem");
     assert_eq!(rows.count(), 1, "{removed:?}");
+}
+
+/// What is published while the last messages are read is neither among them nor forgotten.
+#[tokio::test]
+async fn following_an_empty_room_misses_nothing() {
+    const KEY: &str = "me\u{1f}0000000000000001";
+    let published = AtomicBool::new(false);
+    let aws = Aws::start(move |request| {
+        let body: Value = serde_json::from_str(&request.body).expect("JSON");
+        let is_published = published.load(Ordering::Relaxed);
+        let at = json!({"epoch": {"S": "e"}, "expires_at": {"N": "9999999999"}});
+        let with = |more: Value| {
+            let mut row = at.clone();
+            row.as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            row
+        };
+        let answer = match request.operation.as_str() {
+            "GetItem" if is_published => {
+                json!({"Item": with(json!({"entry": {"S": "~"}, "offset": {"N": "1"}}))})
+            }
+            "GetItem" => json!({}),
+            // The last ones are read; then somebody publishes.
+            "Query" if body["ScanIndexForward"] == false => {
+                published.store(true, Ordering::Relaxed);
+                json!({"Items": []})
+            }
+            "Query" => {
+                let from = body["ExpressionAttributeValues"][":from"]["S"]
+                    .as_str()
+                    .unwrap();
+                let frame = json!({"S": r#"{"user_id":"bob","data":1}"#});
+                let message =
+                    json!({"entry": {"S": KEY}, "notification": frame, "appended_at": {"N": "1"}});
+                let found = (is_published && from <= KEY).then(|| with(message));
+                json!({"Items": found.as_slice()})
+            }
+            _ => return denied(request),
+        };
+        (200, answer.to_string())
+    });
+    let mut command = aws.hermes("history demo --follow --json");
+    command
+        .env("HERMES_STREAMS_TABLE", "s")
+        .stdout(Stdio::piped());
+    let mut process = tokio::process::Command::from(command)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let shown = timeout(Duration::from_secs(10), lines.next_line()).await;
+    let shown = shown.expect("it is shown").unwrap().unwrap();
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((&shown["data"], &shown["offset"]), (&json!(1), &json!(1)));
 }
