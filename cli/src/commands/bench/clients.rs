@@ -10,22 +10,27 @@ use hermes::secret::Secret;
 use hermes::time::{Clock as _, SystemClock};
 use indicatif::ProgressBar;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, interval_at, timeout};
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 use super::tally::Tally;
 use super::user;
 use crate::failure::Failure;
 use crate::settings::{Setting, Settings};
-use crate::socket::{NotConnected, Socket, connect};
+use crate::socket::{NotConnected, PING, Socket, connect};
 
 /// How many handshakes are under way at the same time. An account has 500 a second.
 const CONCURRENCY: usize = 32;
 
 /// How long the tokens are good: only the handshakes need them.
 const TTL: Duration = Duration::from_secs(15 * 60);
+
+/// How often an open socket pings: API Gateway ends one on which nothing comes for ten minutes.
+pub(super) const PING_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// How long a ping may take.
 const PONG_WITHIN: Duration = Duration::from_secs(10);
@@ -81,12 +86,18 @@ impl Clients {
         rooms.map(|(sockets, messages)| sockets * messages).sum()
     }
 
-    /// Closes all of them; gives the number of those that broke before.
-    pub(super) async fn close(self) -> usize {
+    /// Closes all of them, until `stop`; gives the number of those that broke before.
+    pub(super) async fn close(self, stop: impl Future<Output = ()>) -> usize {
         let _ = self.end.send(true);
         let mut broken = 0;
-        for task in self.tasks {
-            broken += usize::from(task.await.unwrap_or(true));
+        let closing = async {
+            for task in self.tasks {
+                broken += usize::from(task.await.unwrap_or(true));
+            }
+        };
+        tokio::select! {
+            () = closing => {}
+            () = stop => {}
         }
         broken
     }
@@ -104,8 +115,7 @@ async fn open(url: &str, token: &Secret, bar: &ProgressBar) -> Result<Socket, Fa
         .when(|error| matches!(error, NotConnected::Busy(_)))
         .await?;
     let broke = |error| Failure::new(format!("a socket broke at once: {error}"));
-    let ping = Frame::text(r#"{"action":"ping"}"#);
-    socket.send(ping).await.map_err(broke)?;
+    socket.send(Frame::text(PING)).await.map_err(broke)?;
     let answered = async {
         while let Some(frame) = socket.next().await {
             let frame = frame.map_err(broke)?;
@@ -124,8 +134,13 @@ async fn open(url: &str, token: &Secret, bar: &ProgressBar) -> Result<Socket, Fa
 }
 
 /// Counts until the end; says whether the socket broke before.
-async fn listen(mut socket: Socket, tally: Arc<Tally>, mut end: watch::Receiver<bool>) -> bool {
+async fn listen<S: AsyncRead + AsyncWrite + Unpin>(
+    mut socket: WebSocketStream<S>,
+    tally: Arc<Tally>,
+    mut end: watch::Receiver<bool>,
+) -> bool {
     let mut seen = tally.seen();
+    let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
     loop {
         tokio::select! {
             frame = socket.next() => match frame {
@@ -133,6 +148,11 @@ async fn listen(mut socket: Socket, tally: Arc<Tally>, mut end: watch::Receiver<
                 Some(Ok(Frame::Close(_)) | Err(_)) | None => return true,
                 Some(Ok(_)) => {}
             },
+            _ = pings.tick() => {
+                if socket.send(Frame::text(PING)).await.is_err() {
+                    return true;
+                }
+            }
             _ = end.changed() => {
                 let closing = async {
                     let _ = socket.close(None).await;
@@ -142,5 +162,30 @@ async fn listen(mut socket: Socket, tally: Arc<Tally>, mut end: watch::Receiver<
                 return false;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    /// API Gateway ends a socket on which nothing comes for ten minutes.
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_on_which_nothing_comes_pings_within_ten_minutes() {
+        let (here, there) = tokio::io::duplex(1024);
+        let socket = WebSocketStream::from_raw_socket(here, Role::Client, None).await;
+        let mut server = WebSocketStream::from_raw_socket(there, Role::Server, None).await;
+        let (end, ended) = watch::channel(false);
+        let tally = Arc::new(Tally::new(1, 1, "run"));
+        let listening = tokio::spawn(listen(socket, tally, ended));
+        for _ in 0..3 {
+            let frame = timeout(Duration::from_secs(9 * 60), server.next()).await;
+            let frame = frame.expect("it pings").unwrap().unwrap();
+            assert_eq!(frame.to_text().unwrap(), PING);
+        }
+        end.send(true).unwrap();
+        while let Some(Ok(_)) = server.next().await {}
+        assert!(!listening.await.unwrap(), "it broke");
     }
 }

@@ -3,6 +3,7 @@
 use hermes_cost::{DAYS, Measured, Prices, Workload, bills};
 
 use super::Bench;
+use super::clients::PING_EVERY;
 
 /// The one line of a bill that a run does not make larger.
 const IDLE: &str = "requests: polling, idle too";
@@ -30,7 +31,7 @@ impl Estimate {
             messages_per_day: messages as f64,
             message_bytes: f64::from(bench.bytes),
             history_days: HISTORY_DAYS,
-            pings_per_hour: 0.0,
+            pings_per_hour: 3600.0 / PING_EVERY.as_secs_f64(),
             fifo: false,
         };
         let [bill, ..] = bills(&workload, &Measured::last(), &Prices::list());

@@ -36,7 +36,7 @@ pub(super) struct Sent {
     /// How many it did not take, and the first reason.
     pub(super) refused: usize,
     pub(super) reason: Option<String>,
-    /// Whether it was ended before all were sent.
+    /// Whether it was ended before all were sent, or before all had arrived.
     pub(super) interrupted: bool,
     /// How long it took.
     pub(super) took: Duration,

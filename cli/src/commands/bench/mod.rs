@@ -48,7 +48,7 @@ rate whether the stack keeps up or not. A latency is the time from before the ca
 is here, so it holds the way from this machine and back: run it near the stack. What is lost was not pushed
 in time; a real client would recover it. What comes twice is counted; a real client drops it. A run that
 would cost more than $0.05 by list prices needs --yes; more than some 1,000 sockets need a higher
-`ulimit -n`.
+`ulimit -n`. Ctrl-C ends the sending, and once more the waiting.
 
 Exit codes:
   0  everything arrived
@@ -88,7 +88,8 @@ pub(crate) struct Bench {
     yes: bool,
 
     /// Print `{clients, rooms, messages, expected, received, lost, duplicated, refused, broken,
-    /// latency_ms: {p50, p90, p99, p99_9, max}, seconds, estimated_usd}`
+    /// latency_ms: {p50, p90, p99, p99_9, max}, seconds, estimated_usd}`; `latency_ms` is null where
+    /// nothing arrived
     #[arg(long)]
     json: bool,
 }
@@ -109,7 +110,7 @@ impl Bench {
         let queue = Queue::new(settings.sdk().await?, url);
         let rooms: Vec<RoomId> = (0..self.rooms.get()).map(room).collect();
         let run = MessageId::generate();
-        let tally = Arc::new(Tally::new(messages, run.as_str()));
+        let tally = Arc::new(Tally::new(messages, rooms.len(), run.as_str()));
 
         let bar = bar(self.clients.get(), "sockets open");
         let clients = tokio::select! {
@@ -126,14 +127,17 @@ impl Bench {
             bytes: usize::try_from(self.bytes).unwrap_or(usize::MAX),
             rate: self.rate,
         };
-        let sent = load.run(&tally, &bar, interrupt()).await;
+        let mut sent = load.run(&tally, &bar, interrupt()).await;
         bar.finish_and_clear();
 
         let expected = clients.expected(&sent.accepted);
         let bar = self::bar(expected, "notifications arrived");
-        tally.until(expected, self.drain, &bar).await;
+        tokio::select! {
+            () = tally.until(expected, self.drain, &bar) => {}
+            () = interrupt() => sent.interrupted = true,
+        }
         bar.finish_and_clear();
-        let broken = clients.close().await;
+        let broken = clients.close(interrupt()).await;
 
         let report = Report::new(&self, &tally, &sent, expected, broken, estimate.usd);
         report.print(self.json)

@@ -30,7 +30,7 @@ pub(super) struct Report {
     duplicated: usize,
     refused: usize,
     broken: usize,
-    latency_ms: Latency,
+    latency_ms: Option<Latency>,
     seconds: f64,
     estimated_usd: f64,
     #[serde(skip)]
@@ -42,7 +42,7 @@ pub(super) struct Report {
 }
 
 /// Quantiles, in milliseconds.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Latency {
     p50: f64,
     p90: f64,
@@ -52,16 +52,33 @@ struct Latency {
 }
 
 impl Latency {
-    fn new(latencies: &Histogram<u64>) -> Self {
+    /// None where nothing was measured.
+    fn new(latencies: &Histogram<u64>) -> Option<Self> {
         let ms = |us: u64| us as f64 / 1000.0;
         let quantile = |q| ms(latencies.value_at_quantile(q));
-        Self {
+        (!latencies.is_empty()).then(|| Self {
             p50: quantile(0.5),
             p90: quantile(0.9),
             p99: quantile(0.99),
             p99_9: quantile(0.999),
             max: ms(latencies.max()),
-        }
+        })
+    }
+
+    /// The rows of a table.
+    fn rows(latency: Option<&Self>) -> [[String; 2]; 5] {
+        let row = |name: &str, ms: fn(&Self) -> f64| {
+            let ms =
+                latency.map_or_else(|| "–".to_owned(), |latency| format!("{:.1}", ms(latency)));
+            [name.to_owned(), ms]
+        };
+        [
+            row("p50", |latency| latency.p50),
+            row("p90", |latency| latency.p90),
+            row("p99", |latency| latency.p99),
+            row("p99.9", |latency| latency.p99_9),
+            row("max", |latency| latency.max),
+        ]
     }
 }
 
@@ -119,21 +136,7 @@ impl Report {
     }
 
     fn print_table(&self) -> Result<(), Failure> {
-        let Latency {
-            p50,
-            p90,
-            p99,
-            p99_9,
-            max,
-        } = self.latency_ms;
-        let quantiles = [
-            ("p50", p50),
-            ("p90", p90),
-            ("p99", p99),
-            ("p99.9", p99_9),
-            ("max", max),
-        ];
-        let rows = quantiles.map(|(name, ms)| [name.to_owned(), format!("{ms:.1}")]);
+        let rows = Latency::rows(self.latency_ms.as_ref());
         output::line(table(["LATENCY", "MS"], rows, &[1]))?;
         output::line("")?;
         output::line(table(
@@ -190,7 +193,9 @@ mod tests {
         for us in [1500, 1600, 3000, 100_000] {
             latencies.record(us).unwrap();
         }
-        let Latency { p50, max, .. } = Latency::new(&latencies);
+        let latency = Latency::new(&latencies).unwrap();
+        assert_eq!(Latency::rows(Some(&latency))[4], ["max", "100.0"]);
+        let Latency { p50, max, .. } = latency;
         assert!(
             (p50 - 1.6).abs() < 0.01 && (max - 100.0).abs() < 0.1,
             "{p50} {max}"
@@ -199,5 +204,13 @@ mod tests {
         let counts: Vec<_> = rows.iter().map(|row| row[1].as_str()).collect();
         assert_eq!(counts, ["2", "1", "0", "0", "0", "0", "1"]);
         assert_eq!((rows[0][0].as_str(), rows[0][2].chars().count()), ("2", 40));
+    }
+
+    #[test]
+    fn of_nothing_there_is_no_latency() {
+        let latency = Latency::new(&Histogram::new(3).unwrap());
+        assert_eq!(serde_json::to_string(&latency).unwrap(), "null");
+        let rows = Latency::rows(latency.as_ref());
+        assert!(rows.iter().all(|[_, ms]| ms == "–"), "{rows:?}");
     }
 }

@@ -17,6 +17,7 @@ const LONGEST_US: u64 = 60 * 60 * 1_000_000;
 /// Counts for all sockets.
 pub(super) struct Tally {
     run: String,
+    rooms: usize,
     sent: Vec<OnceLock<Instant>>,
     counts: Mutex<Counts>,
 }
@@ -31,7 +32,7 @@ pub(super) struct Counts {
     pub(super) latencies: Histogram<u64>,
 }
 
-/// Which messages one socket has seen.
+/// Which messages of its room one socket has seen.
 pub(super) struct Seen(Vec<bool>);
 
 /// The part of a notification that says which message it is.
@@ -48,11 +49,12 @@ struct Data<'a> {
 }
 
 impl Tally {
-    /// Of a run with so many messages.
-    pub(super) fn new(messages: usize, run: &str) -> Self {
+    /// Of a run with so many messages, which go to the rooms in turn.
+    pub(super) fn new(messages: usize, rooms: usize, run: &str) -> Self {
         let latencies = Histogram::new_with_max(LONGEST_US, 3).expect("the bounds are allowed");
         Self {
             run: run.to_owned(),
+            rooms,
             sent: (0..messages).map(|_| OnceLock::new()).collect(),
             counts: Mutex::new(Counts {
                 received: 0,
@@ -69,7 +71,7 @@ impl Tally {
 
     /// Nothing seen yet.
     pub(super) fn seen(&self) -> Seen {
-        Seen(vec![false; self.sent.len()])
+        Seen(vec![false; self.sent.len().div_ceil(self.rooms)])
     }
 
     /// A message is sent now.
@@ -88,7 +90,7 @@ impl Tally {
             return;
         };
         let mut counts = self.counts();
-        if std::mem::replace(&mut seen.0[data.n], true) {
+        if std::mem::replace(&mut seen.0[data.n / self.rooms], true) {
             counts.duplicated += 1;
             return;
         }
@@ -121,17 +123,18 @@ impl Tally {
 mod tests {
     use super::*;
 
+    fn frame(run: &str, n: usize) -> String {
+        format!(
+            r#"{{"user_id":"system","data":{{"type":"hermes.bench","run":"{run}","n":{n},"pad":""}}}}"#
+        )
+    }
+
     #[test]
     fn a_notification_counts_once_for_each_socket() {
-        let tally = Tally::new(2, "run");
+        let tally = Tally::new(2, 1, "run");
         let (mut one, mut other) = (tally.seen(), tally.seen());
         tally.send(0);
         std::thread::sleep(Duration::from_millis(3));
-        let frame = |run: &str, n: usize| {
-            format!(
-                r#"{{"user_id":"system","data":{{"type":"hermes.bench","run":"{run}","n":{n},"pad":""}}}}"#
-            )
-        };
         tally.receive(&frame("run", 0), &mut one);
         tally.receive(&frame("run", 0), &mut other);
         tally.receive(&frame("run", 0), &mut other);
@@ -144,5 +147,18 @@ mod tests {
         assert_eq!((counts.received, counts.duplicated), (2, 1));
         assert_eq!(counts.latencies.len(), 2);
         assert!(counts.latencies.min() >= 3000, "microseconds");
+    }
+
+    #[test]
+    fn a_socket_remembers_the_messages_of_its_own_room_alone() {
+        let tally = Tally::new(5, 2, "run");
+        let mut seen = tally.seen();
+        assert_eq!(seen.0.len(), 3);
+        for n in [0, 2, 4, 4] {
+            tally.send(n);
+            tally.receive(&frame("run", n), &mut seen);
+        }
+        let counts = tally.counts();
+        assert_eq!((counts.received, counts.duplicated), (3, 1));
     }
 }
