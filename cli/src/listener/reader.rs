@@ -273,6 +273,10 @@ where
                 self.order.heads(heads);
                 Ok(Wish::More)
             }
+            Received::Closing(reason) => {
+                status(format_args!("the server closes the connection: {reason}"));
+                Ok(Wish::More)
+            }
             Received::Error(refused) => self.refused(&refused),
             Received::Recovered(None, _) | Received::Other => Ok(Wish::More),
         }

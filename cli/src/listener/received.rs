@@ -18,6 +18,8 @@ pub(super) enum Received {
     Recovered(Option<u64>, Recovered<Notification>),
     /// The answer to a ping, and where the streams end.
     Pong(Heads),
+    /// The connection is about to be closed, and why.
+    Closing(String),
     /// An error.
     Error(Refused),
     /// Nothing that we know.
@@ -80,6 +82,7 @@ fn read_frame(text: &str) -> Option<Received> {
     match system.as_str() {
         "recovered" => Some(Received::Recovered(number, read_recovered(data)?)),
         "pong" => Some(Received::Pong(read_heads(data))),
+        "closing" => Some(Received::Closing(one_line(&read_reason(data)?))),
         "error" => Some(Received::Error(Refused {
             number,
             code: read_code(data).unwrap_or_default(),
@@ -179,6 +182,16 @@ fn read_code(data: &str) -> Option<String> {
         .map(|data| data.code)
 }
 
+fn read_reason(data: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Data {
+        reason: String,
+    }
+    serde_json::from_str::<Data>(data)
+        .ok()
+        .map(|data| data.reason)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,12 +289,17 @@ mod tests {
         for other in [
             r#"{"system":"ack","data":{"id":"m-1"}}"#,
             r#"{"message":"Internal server error","connectionId":"c"}"#,
+            r#"{"system":"closing"}"#,
+            r#"{"system":"closing","data":{"reason":7}}"#,
             "[]",
             "hello",
             "",
         ] {
             assert_eq!(read(other), Received::Other, "{other}");
         }
+        let closing = hermes::frame::closing("back at 10:00\u{1b}[2J");
+        let reason = r"back at 10:00\u001b[2J".to_owned();
+        assert_eq!(read(&closing), Received::Closing(reason));
         assert_eq!(
             read(r#"{"system":"error","ref":"recover-1","data":{"code":"internal"}}"#),
             Received::Error(Refused {

@@ -73,6 +73,23 @@ async fn notifications_are_the_output_and_the_rest_is_not() {
     assert_eq!(stderr, format!("connected to {url}\n"));
 }
 
+#[tokio::test]
+async fn a_server_that_closes_is_heard_out() {
+    let (listener, url) = server().await;
+    let child = listen(&url, "--count 1 --timeout 20s");
+    let mut socket = accept(&listener).await;
+    let closing = hermes::frame::closing("back at 10:00");
+    for frame in [closing.as_str(), NOTIFICATION] {
+        socket.send(Message::text(frame)).await.unwrap();
+    }
+    while let Some(Ok(_)) = socket.next().await {}
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        format!("connected to {url}\nthe server closes the connection: back at 10:00\n")
+    );
+}
+
 /// The answer to the next question, which is about the room where it has `"room"`.
 async fn recovered(socket: &mut WebSocketStream<TcpStream>, data: Value) {
     let question = socket.next().await.unwrap().unwrap();
