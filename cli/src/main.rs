@@ -122,4 +122,21 @@ mod tests {
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn every_command_shows_examples() {
+        fn examine(command: &clap::Command, without: &mut Vec<String>) {
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
+            if !command.has_subcommands() && !help.starts_with("Examples:\n  hermes ") {
+                without.push(command.get_name().to_owned());
+            }
+            command
+                .get_subcommands()
+                .for_each(|sub| examine(sub, without));
+        }
+        let mut without = Vec::new();
+        examine(&Cli::command(), &mut without);
+        assert!(without.is_empty(), "{without:?}");
+    }
 }

@@ -13,8 +13,14 @@ use crate::output::{self, one_line};
 use crate::settings::Settings;
 use crate::table::age;
 
+const EXAMPLES: &str = "\
+Examples:
+  hermes dlq show 019a9f3c-7d52-7c31-9d0e-2f7a1c5b8e64
+  hermes dlq show --queue deliveries --json 019a9f3c-7d52-7c31-9d0e-2f7a1c5b8e64 | jq .body";
+
 /// Show one message that could not be handled, whole
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Show {
     #[command(flatten)]
     which: Which,
