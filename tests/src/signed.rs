@@ -8,6 +8,7 @@ use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use serde_json::Value;
 use ureq::http::Request;
+use ureq::http::request::Builder;
 
 use crate::stack::Stack;
 
@@ -44,13 +45,27 @@ pub async fn update_event_source_mapping(stack: &Stack, logical: &str, change: &
     let id = stack.physical(logical).await;
     let endpoint = stack.config.endpoint_url().expect("a local one");
     let url = format!("{endpoint}/2015-03-31/event-source-mappings/{id}");
-    let mut request = Request::put(url)
-        .header("content-type", "application/json")
-        .body(change.to_string())
-        .expect("a request");
+    let request = Request::put(url).header("content-type", "application/json");
+    call("lambda", request, change).await;
+}
+
+/// Calls an operation of CloudWatch.
+pub async fn cloudwatch(stack: &Stack, operation: &str, input: &Value) {
+    let endpoint = stack.config.endpoint_url().expect("a local one");
+    let request = Request::post(endpoint)
+        .header("content-type", "application/x-amz-json-1.0")
+        .header(
+            "x-amz-target",
+            format!("GraniteServiceVersion20100801.{operation}"),
+        );
+    call("monitoring", request, input).await;
+}
+
+async fn call(service: &str, request: Builder, input: &Value) {
+    let mut request = request.body(input.to_string()).expect("a request");
     let root = Credentials::new("test", "test", None, None, "root");
-    sign_for("lambda", &root, &mut request);
-    tokio::task::spawn_blocking(|| ureq::run(request).expect("Lambda changes it"))
+    sign_for(service, &root, &mut request);
+    tokio::task::spawn_blocking(|| ureq::run(request).expect("it is done"))
         .await
         .expect("the call does not panic");
 }

@@ -1,8 +1,9 @@
 //! `hermes doctor`: on a stack that is well, and on ones that were broken.
 
 use aws_sdk_dynamodb::types::TimeToLiveSpecification;
+use hermes::time::{Clock as _, SystemClock};
 use hermes_tests::command::{ended, hermes, text};
-use hermes_tests::signed::update_event_source_mapping;
+use hermes_tests::signed::{cloudwatch, update_event_source_mapping};
 use hermes_tests::stack::Stack;
 use serde_json::{Value, json};
 
@@ -87,6 +88,32 @@ async fn a_stack_that_is_well_is_said_to_be_and_what_is_broken_is_found() {
         &["warn dead letters", "about 1 message", "hermes dlq list"],
     );
     finds(&document, &["warn tables", "StreamsTable", "no TTL"]);
+
+    // A message waits for longer than it should, and an alarm rings.
+    let url = stack.output("MessageQueueUrl");
+    let queue = url.rsplit('/').next().unwrap();
+    let age = json!({
+        "MetricName": "ApproximateAgeOfOldestMessage",
+        "Dimensions": [{"Name": "QueueName", "Value": queue}],
+        "Timestamp": SystemClock.now().as_secs() - 30,
+        "Unit": "Seconds",
+        "Value": 301,
+    });
+    let data = json!({"Namespace": "AWS/SQS", "MetricData": [age]});
+    cloudwatch(&stack, "PutMetricData", &data).await;
+    let alarm = stack.physical("DeadLetterAlarm").await;
+    let state = json!({"AlarmName": alarm, "StateValue": "ALARM", "StateReason": "a test"});
+    cloudwatch(&stack, "SetAlarmState", &state).await;
+    let (code, document) = examined(&stack, &["--no-round-trip"]).await;
+    assert_eq!(code, 3, "{document:#}");
+    finds(
+        &document,
+        &["warn queues", queue, "the oldest for 301 s", "send-message"],
+    );
+    finds(
+        &document,
+        &["warn alarms", &alarm, "rings", "hermes dlq list"],
+    );
 
     // Nobody takes messages from the queue.
     update_event_source_mapping(

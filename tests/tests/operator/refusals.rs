@@ -11,6 +11,7 @@ async fn without_a_stack_or_with_other_credentials_it_says_what_to_do() {
         "doctor",
         "tail",
         "kick r --user u",
+        "bench --clients 1 --rate 1",
     ] {
         let arguments: Vec<_> = command.split(' ').collect();
         let mut missing = hermes(&arguments);
