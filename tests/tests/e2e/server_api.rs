@@ -19,16 +19,22 @@ fn in_path(id: &str) -> String {
     format!("~{}", URL_SAFE_NO_PAD.encode(id))
 }
 
-/// The history of a room, once it has so many messages.
-async fn history(backend: &Backend, room: &Room<'_>, messages: usize) -> Vec<Value> {
-    let path = format!("/rooms/{}/messages", room.id);
+/// A part of the history of a room, once it has so many messages; and where it goes on.
+async fn history(
+    backend: &Backend,
+    room: &Room<'_>,
+    query: &str,
+    messages: usize,
+) -> (Vec<Value>, String) {
+    let path = format!("/rooms/{}/messages{query}", room.id);
     let read = async {
         loop {
             let answer = backend.ask("GET", &path).await;
             assert_eq!(answer.status, 200, "{answer:?}");
             let found = answer.json["messages"].as_array().unwrap();
             if found.len() >= messages {
-                return found.clone();
+                let next = answer.json["next"].as_str().unwrap();
+                return (found.clone(), next.to_owned());
             }
             sleep(Duration::from_millis(100)).await;
         }
@@ -69,12 +75,20 @@ async fn what_a_backend_posts_reaches_the_room_and_its_history_once() {
         .send("POST", &path, &headers, r#"{"total": 7.50}"#)
         .await;
     assert_eq!((answer.status, answer.json), (202, json!({"ids": ["e-1"]})));
-    let messages = history(&backend, &room, 2).await;
+    let (messages, next) = history(&backend, &room, "", 2).await;
     let ids: Vec<_> = messages.iter().map(|message| &message["id"]).collect();
     assert_eq!(ids, ["backup-17", "e-1"]);
     assert_eq!(messages[1]["user_id"], "/billing");
     assert_eq!(messages[1]["data"]["type"], "invoice.paid");
     assert_eq!(messages[1]["offset"], 2);
+
+    let answer = backend.post(&path, &json!({"data": 3, "id": "m-3"})).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let (since, _) = history(&backend, &room, &format!("?after={next}"), 1).await;
+    let [third] = since.as_slice() else {
+        panic!("only what was published since: {since:?}");
+    };
+    assert_eq!((&third["id"], &third["offset"]), (&json!("m-3"), &json!(3)));
 }
 
 /// API Gateway decodes paths: whatever is in an id reaches the room in the second form.
@@ -111,6 +125,20 @@ async fn members_are_seen_told_and_closed() {
         (&first["user_id"], &second["user_id"]),
         (&json!("alice"), &json!("bob"))
     );
+
+    let (mut one_by_one, mut after) = (Vec::new(), String::new());
+    for _ in 0..2 {
+        let answer = backend.ask("GET", &format!("{path}?{after}limit=1")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let page = answer.json["members"].as_array().unwrap();
+        assert_eq!(page.len(), 1, "{answer:?}");
+        one_by_one.extend(page.clone());
+        after = match answer.json["next"].as_str() {
+            Some(next) => format!("after={next}&"),
+            None => break,
+        };
+    }
+    assert_eq!(one_by_one, [first.clone(), second.clone()]);
 
     let connection = in_path(first["connection_id"].as_str().unwrap());
     let close = format!("{path}/{connection}?user=alice&reason=maintenance");
@@ -278,7 +306,7 @@ async fn the_examples_with_curl_do_what_they_say() {
     assert_eq!(members["members"][0]["user_id"], "alice");
     assert!(token["token"].as_str().unwrap().len() > 100);
     assert_eq!(revoked, &json!({"revoked": true, "closed": 1, "failed": 0}));
-    let messages = history(&Backend::root(&stack), &room, 4).await;
+    let (messages, _) = history(&Backend::root(&stack), &room, "", 4).await;
     let mut ids: Vec<_> = messages.iter().map(|message| &message["id"]).collect();
     ids.sort_by_key(|id| id.to_string());
     assert_eq!(ids, ["a", "backup-17", "invoice-1", "invoice-2"]);
