@@ -9,7 +9,8 @@ set for it. Progress goes to stderr. A second run finds everything ready.
 The versions are pinned where the ecosystem pins them: requirements.txt, package-lock.json and the
 Gemfile. Node.js itself comes from PyPI, so that no Node.js needs to be there; `cargo xtask` has
 installed it already, with the same pin.
-Ruby cannot be had that way; see `prepare_ruby` for the three places that it may come from.
+Ruby cannot be had that way; see `prepare_ruby` for the three places that it may come from, and
+`with_aws_sdk` for its AWS SDK.
 """
 
 import fcntl
@@ -27,11 +28,16 @@ ROOT = Path(__file__).resolve().parents[1]
 SNIPPETS = ROOT / "docs" / "snippets"
 TOOLS = ROOT / ".tools" / "snippets"
 NODE_PIN = ROOT / "xtask" / "requirements-node.txt"
+AWS_SDK_STAND_IN = ROOT / "tests" / "aws-sdk-ruby"
 
 PYTHON = TOOLS / "python" / "bin" / "python"
 PYTHON_CHECK = """import bcrypt, jwt, platform
 print(f"Python {platform.python_version()}, PyJWT {jwt.__version__}")"""
 RUBY_CHECK = 'require "jwt"; require "bcrypt"; puts "Ruby #{RUBY_VERSION}, jwt #{JWT.gem_version}"'
+AWS_SDK = ["aws-sdk-dynamodb", "aws-sdk-secretsmanager", "aws-sdk-sqs"]
+AWS_SDK_CHECK = "; ".join(f'require "{gem}"' for gem in AWS_SDK)
+DEBIAN = ["ruby", "ruby-jwt", "ruby-bcrypt", "ruby-aws-sigv4"]
+GEM = 'require "rubygems/gem_runner"; Gem::GemRunner.new.run(ARGV)'
 
 
 class Failure(Exception):
@@ -117,13 +123,14 @@ def prepare_ruby(home):
         try:
             ruby, env = prepare(home)
             what = run([ruby, "-e", RUBY_CHECK], env=env)
-            return [ruby], env, [ruby], what
+            env, sdk = with_aws_sdk(home, ruby, env)
+            return [ruby], env, [ruby], f"{what}, {sdk}"
         except Failure as failure:
             tried.append(str(failure))
     raise Failure(
-        "no Ruby with the gems jwt and bcrypt. Install one of these and run this again:\n"
-        "  Debian, Ubuntu: apt-get install ruby ruby-jwt ruby-bcrypt\n"
-        "  elsewhere:      Ruby 3.0 or later, then gem install jwt bcrypt\n"
+        "no Ruby with the gems jwt, bcrypt and the AWS SDK's. Install one of these and run this again:\n"
+        "  Debian, Ubuntu: apt-get install ruby ruby-jwt ruby-bcrypt ruby-aws-sigv4\n"
+        f"  elsewhere:      Ruby 3.0 or later, then gem install jwt bcrypt {' '.join(AWS_SDK)}\n"
         "What was tried:\n- " + "\n- ".join(tried)
     )
 
@@ -133,20 +140,47 @@ def ruby_with_gems_installed(_home):
 
 
 def ruby_with_gems_from_rubygems(home):
-    ruby, gem = on_path("ruby"), on_path("gem")
-    pins = re.findall(r'^gem "(jwt|bcrypt)", "([\d.]+)"$', (SNIPPETS / "Gemfile").read_text(), re.M)
-    gems = [f"{name}:{version}" for name, version in pins]
-    say(f"ruby: installing {' '.join(gems)} from RubyGems")
-    run([gem, "install", "--install-dir", home / "gems", "--no-document", *gems], timeout=120)
-    # The colon at the end keeps the gems that come with this Ruby.
-    return ruby, {"GEM_PATH": f"{home / 'gems'}:"}
+    ruby = on_path("ruby")
+    return ruby, gem_install(home, ruby, {}, ["jwt", "bcrypt"])
+
+
+def gem_install(home, ruby, env, names):
+    """Installs gems of docs/snippets from RubyGems; gives the environment that has them, too."""
+    pins = dict(re.findall(r'^gem "(\S+)", "(.+)"$', (SNIPPETS / "Gemfile").read_text(), re.M))
+    gems = [f"{name}:{pins[name]}" for name in names]
+    say(f"ruby: installing {', '.join(names)} from RubyGems")
+    env = {**env, "GEM_HOME": str(home / "gems")}
+    run([ruby, "-e", GEM, "--", "install", "--no-user-install", "--no-document", *gems], env=env, timeout=120)
+    return env
+
+
+def with_aws_sdk(home, ruby, env):
+    """The AWS SDK that this Ruby has, or from RubyGems; else the stand-in of the tests.
+
+    Debian has no packages of it, but of aws-sigv4, which the stand-in needs.
+    """
+    load_path = [str(AWS_SDK_STAND_IN), env.get("RUBYLIB") or os.environ.get("RUBYLIB")]
+    stand_in = {**env, "RUBYLIB": ":".join(filter(None, load_path))}
+    tried = []
+    for prepare, what in [
+        (lambda: env, "the AWS SDK"),
+        (lambda: gem_install(home, ruby, env, AWS_SDK), "the AWS SDK from RubyGems"),
+        (lambda: stand_in, "a stand-in for the AWS SDK"),
+    ]:
+        try:
+            prepared = prepare()
+            run([ruby, "-e", AWS_SDK_CHECK], env=prepared)
+            return prepared, what
+        except Failure as failure:
+            tried.append(str(failure))
+    raise Failure("\n".join(tried))
 
 
 def ruby_from_debian(home):
     """Unpacks Debian's packages, and those that they need and the machine lacks."""
     for tool in ["apt-get", "dpkg"]:
         on_path(tool)
-    say("ruby: unpacking Debian's packages ruby, ruby-jwt and ruby-bcrypt")
+    say(f"ruby: unpacking Debian's packages {', '.join(DEBIAN)}")
     archives, unpacked = home / "archives", home / "debian"
     archives.mkdir(exist_ok=True)
     try:
@@ -182,8 +216,7 @@ def ruby_from_debian(home):
 
 
 def download_debian_packages(folder, options):
-    wanted = ["ruby", "ruby-jwt", "ruby-bcrypt"]
-    plan = apt_get("install", "--simulate", "--no-install-recommends", *options, *wanted)
+    plan = apt_get("install", "--simulate", "--no-install-recommends", *options, *DEBIAN)
     # "Inst NAME (VERSION …": a new package. "Inst NAME [OLD] (VERSION …" would be an upgrade, which
     # nothing here needs.
     new = re.findall(r"^Inst (\S+) \((\S+) ", plan, re.M)

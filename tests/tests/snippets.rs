@@ -241,6 +241,11 @@ async fn admits_users(command: impl AsyncFn() -> Command) {
 }
 
 #[tokio::test]
+async fn the_ruby_program_admits_users() {
+    admits_users(async || program("ruby", "mint.rb").await).await;
+}
+
+#[tokio::test]
 async fn the_python_program_admits_users() {
     admits_users(async || program("python", "mint.py").await).await;
 }
@@ -281,6 +286,11 @@ async fn enqueues(language: &str, file: &str) {
     assert_eq!(message.data(), &data);
     assert_eq!(message.json["user_id"], "system");
     alice.receives_nothing_more("alice").await;
+}
+
+#[tokio::test]
+async fn what_the_ruby_program_enqueues_arrives() {
+    enqueues("ruby", "enqueue.rb").await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 mod bench;
 mod cargo;
 mod client;
+mod curl;
 mod demo;
 mod down;
 mod failure;

@@ -16,7 +16,7 @@ use crate::python::{Tools, python};
 use crate::sam::{STACK, Sam};
 use crate::step::{Step, Steps};
 use crate::workspace::Workspace;
-use crate::{interrupt, one_stack, size};
+use crate::{curl, interrupt, one_stack, size};
 
 /// The step that all others of `test` prepare.
 const CARGO_TEST: &str = "cargo test";
@@ -63,6 +63,8 @@ impl Test {
 fn run(workspace: &Workspace, steps: &Steps, totals: &mut Totals) -> Result<()> {
     let mut toolchains = Err(Reported.into());
     let mut client = Err(Reported.into());
+    let curl = steps.run("finding curl, or installing it", curl::ready);
+    interrupt::check()?;
     let linted = lint::check(workspace, steps, || {
         workspace.tools_ready(steps, Tools::Ministack)?;
         client = Client::ready(workspace, steps)
@@ -83,6 +85,7 @@ fn run(workspace: &Workspace, steps: &Steps, totals: &mut Totals) -> Result<()> 
     let tools = toolchains.as_deref().ok();
     let tested = build_and_test(workspace, steps, tools, client.as_ref().ok(), totals);
     linted
+        .and(curl)
         .and(toolchains.map(|_| ()))
         .and(client.map(|_| ()))
         .and(tested)

@@ -19,6 +19,9 @@ use tower::ServiceExt as _;
 
 use crate::problem::{Code, Problem};
 
+/// What an id in a path may have besides letters and digits, where it stands as it is.
+pub(crate) const PLAIN: &str = "-_.~:@=";
+
 /// What API Gateway tells of a request, as far as it matters here. It holds bodies and signatures: no `Debug`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -82,8 +85,8 @@ pub async fn answer(router: Router, event: Event) -> Answer {
 
 fn request(event: Event) -> Result<Request<Body>, Problem> {
     // Already decoded: another character was written as `%XX`, and may not mean what it seems to.
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~:@=/".contains(&byte);
-    if !event.raw_path.bytes().all(is_plain) {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '/' || PLAIN.contains(c);
+    if !event.raw_path.chars().all(is_plain) {
         return Err(Problem::not_found(&event.raw_path));
     }
     let target = match event.raw_query_string.as_str() {

@@ -11,6 +11,8 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
+use crate::event::PLAIN;
+
 /// Where the kinds of problems are described; each is an anchor.
 const KINDS: &str = "https://github.com/hermes-notifications/hermes/blob/main/docs/server-api.md#";
 
@@ -127,7 +129,7 @@ impl Problem {
     /// The API has no such path.
     pub(crate) fn not_found(path: &str) -> Self {
         let detail = format!(
-            "{path} is no path of this API: an id that is not only letters, digits and -_.~:@ is written as `~` and its \
+            "{path} is no path of this API: an id that is not only letters, digits and {PLAIN} is written as `~` and its \
              base64url"
         );
         Self::new(Code::NotFound, detail)

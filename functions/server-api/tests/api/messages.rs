@@ -217,7 +217,9 @@ async fn other_paths_and_methods_are_problems_too() {
         "/rooms/demo/messages/",
         "/tokens/alice",
     ] {
-        backend.ask("GET", path).await.problem(404, "not_found");
+        let problem = backend.ask("GET", path).await.problem(404, "not_found");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("digits and -_.~:@= is"), "{detail}");
     }
     let answer = backend.ask("PUT", "/rooms/demo/messages").await;
     answer.problem(405, "method_not_allowed");
