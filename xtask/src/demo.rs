@@ -105,8 +105,8 @@ impl Demo {
     ///
     /// When its server does not start, or the page does not work with it.
     pub(crate) fn page(&self, client: &Client, port: u16, log: &Path) -> Result<Page> {
-        let arguments = ["demo/server.ts", "--room", ROOM, "--port", &port.to_string()];
-        let mut serve = client.node(arguments);
+        let port = port.to_string();
+        let mut serve = client.node(["demo/server.ts", "--room", ROOM, "--port", &port]);
         self.set(&mut serve);
         serve
             .env("HERMES_STACK", STACK)
@@ -159,10 +159,13 @@ impl Page {
             .new_agent();
         let token = format!("/hermes-token?user={USER}");
         for path in ["/", "/app.js", "/hermes.min.js", "/demo.json", &token] {
-            agent.get(format!("{}{path}", self.url)).call().map_err(|error| {
-                let what = format!("the demo page's server does not give {path}: {error}");
-                Failure::new(what).log(&self.log)
-            })?;
+            agent
+                .get(format!("{}{path}", self.url))
+                .call()
+                .map_err(|error| {
+                    let what = format!("the demo page's server does not give {path}: {error}");
+                    Failure::new(what).log(&self.log)
+                })?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 import { HermesError } from "./error.ts";
-import { type Answer, type Notification, type Positions, type Request, read } from "./frames.ts";
+import { type Notification, type Positions, type Request, read } from "./frames.ts";
 import { Requests } from "./requests.ts";
 import type { Timing } from "./timing.ts";
 
@@ -122,7 +122,7 @@ export class Socket {
     const frame = read(text);
     if (!frame) return;
     if (!("system" in frame)) this.#options.onNotification(frame);
-    else if (frame.system === "closing") this.#reason = (frame.data as { reason?: string } | undefined)?.reason;
+    else if (frame.system === "closing") this.#reason = (frame.data as { reason?: string })?.reason;
     else this.#requests.settle(frame);
   }
 }
