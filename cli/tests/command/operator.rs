@@ -69,19 +69,19 @@ fn denied(request: &Request) -> (u16, String) {
     (403, error.to_string())
 }
 
-/// A stack with one of each of what is looked at, whose last deployment was rolled back.
+/// One of each of what is looked at.
+const RESOURCES: [(&str, &str, &str); 4] = [
+    ("DeliverFunction", "s-deliver", "AWS::Lambda::Function"),
+    ("Jobs", "id-1", "AWS::Lambda::EventSourceMapping"),
+    ("Messages", "id-2", "AWS::Lambda::EventSourceMapping"),
+    ("Alarm", "s-Alarm", "AWS::CloudWatch::Alarm"),
+];
+
+/// A stack with these, whose last deployment was rolled back.
 fn stack(answer: impl Fn(&Request) -> (u16, String) + Send + Sync + 'static) -> Aws {
     Aws::start(move |request| match request.operation.as_str() {
         "DescribeStacks" => (200, described("UPDATE_ROLLBACK_COMPLETE", &[])),
-        "ListStackResources" => {
-            let found = [
-                ("DeliverFunction", "s-deliver", "AWS::Lambda::Function"),
-                ("Jobs", "id-1", "AWS::Lambda::EventSourceMapping"),
-                ("Messages", "id-2", "AWS::Lambda::EventSourceMapping"),
-                ("Alarm", "s-Alarm", "AWS::CloudWatch::Alarm"),
-            ];
-            (200, resources(&found))
-        }
+        "ListStackResources" => (200, resources(&RESOURCES)),
         _ => answer(request),
     })
 }
@@ -156,7 +156,7 @@ fn for_an_operator_without_permissions_nothing_fails() {
             outputs.extend(SETTINGS.map(|(_, output)| output));
             (200, described("CREATE_COMPLETE", &outputs))
         }
-        "ListStackResources" => (200, resources(&[])),
+        "ListStackResources" => (200, resources(&RESOURCES)),
         _ => denied(request),
     });
     let (code, checks) = examined(&aws, "");
