@@ -10,6 +10,9 @@ use crate::python::Venv;
 use crate::step::Step;
 use crate::workspace::Workspace;
 
+/// The function that has a router, and so other features of hyper and tower than the others.
+const WITH_ROUTER: &str = "server-api";
+
 /// Cargo without the variables that `cargo run` set for this program: build scripts and macros that
 /// look at them would be built again each time that cargo is called the other way.
 pub(crate) fn cargo() -> Command {
@@ -46,7 +49,8 @@ impl Workspace {
     }
 
     /// Compiles functions as `sam build` would, one after another; but in one call cargo uses all
-    /// cores while it links, and shows what it does. `sam build` then finds them ready.
+    /// cores while it links, and shows what it does. `sam build` then finds them ready, if each was built with
+    /// the features that it has alone: so what has a router is built apart from what has none.
     ///
     /// # Errors
     ///
@@ -57,10 +61,18 @@ impl Workspace {
         sam: &Venv,
         names: &[String],
     ) -> Result<()> {
-        let mut build = self.cargo(["lambda", "build", "--release"]);
-        build.args(names.iter().flat_map(|name| ["--package", name]));
-        Self::lambda_environment(&mut build, sam);
-        step.execute(&build)
+        let (with_router, without): (Vec<_>, Vec<_>) =
+            names.iter().partition(|name| *name == WITH_ROUTER);
+        for names in [without, with_router] {
+            if names.is_empty() {
+                continue;
+            }
+            let mut build = self.cargo(["lambda", "build", "--release"]);
+            build.args(names.iter().flat_map(|name| ["--package", name.as_str()]));
+            Self::lambda_environment(&mut build, sam);
+            step.execute(&build)?;
+        }
+        Ok(())
     }
 
     /// Where [`Self::build_functions`] leaves a function.
