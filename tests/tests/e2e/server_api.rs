@@ -315,15 +315,10 @@ async fn the_examples_with_curl_do_what_they_say() {
 }
 
 /// Requests made from the OpenAPI document, right and wrong ones: none is answered by a 5xx, and each
-/// answer is one that the document has. Each operation succeeds at least once.
+/// answer is one that the document has. Each operation but closing succeeds at least once.
 #[tokio::test]
 async fn fuzzed_against_its_document_it_never_fails() {
     let stack = Stack::find().await;
-    let room = stack.room();
-    let _alice = room.join("alice").await;
-    let members = format!("/rooms/{}/members", room.id);
-    let members = Backend::root(&stack).ask("GET", &members).await.json;
-    let connection = members["members"][0]["connection_id"].as_str().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut fuzz = Command::new(root.join(".venv/schemathesis/bin/schemathesis"));
     fuzz.arg("--config-file")
@@ -332,8 +327,6 @@ async fn fuzzed_against_its_document_it_never_fails() {
         .arg(root.join("docs/openapi.json"))
         .args(["--url", stack.output("ServerApiUrl")])
         .env("SCHEMATHESIS_HOOKS", root.join("tests/fuzz/hooks.py"))
-        .env("FUZZ_ROOM", room.id.as_str())
-        .env("FUZZ_CONNECTION", in_path(connection))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .current_dir(std::env::temp_dir())
         .kill_on_drop(true);
