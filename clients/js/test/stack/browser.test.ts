@@ -121,6 +121,7 @@ test("two tabs share a connection, and the second takes over when the first is c
   const first = await open();
   const second = await open();
   await publish(room, 1);
+  for (const page of [first, second]) await hears(page, [1]);
   assert.equal((await send(second, 2)).offset, 2);
   for (const page of [first, second]) await hears(page, [1, 2]);
   assert.equal(network.count, 1);
