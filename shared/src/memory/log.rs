@@ -95,6 +95,22 @@ impl MemoryLog {
     }
 }
 
+/// A page of these rows, the last of which may have expired.
+fn page(
+    rows: &[&(Entry, Timestamp)],
+    head: Option<Position>,
+    ended: bool,
+    now: Timestamp,
+) -> LogPage {
+    let live = rows.iter().filter(|(_, until)| *until > now);
+    LogPage {
+        last: rows.last().map(|(entry, _)| entry.position.clone()),
+        entries: live.map(|(entry, _)| entry.clone()).collect(),
+        head,
+        ended,
+    }
+}
+
 fn key_of(position: &Position) -> (String, u64) {
     (position.epoch.as_str().to_owned(), position.offset)
 }
@@ -213,17 +229,11 @@ impl Log for MemoryLog {
                 .entries
                 .range((Bound::Excluded(key_of(after)), Bound::Unbounded))
                 .take(LOG_PAGE)
+                .map(|(_, row)| row)
                 .collect();
             let ended = rows.len() < LOG_PAGE;
             let head = if ended { stream.head(now) } else { None };
-            let last = rows.last().map(|(_, (entry, _))| entry.position.clone());
-            let live = rows.into_iter().filter(|(_, (_, until))| *until > now);
-            LogPage {
-                last,
-                entries: live.map(|(_, (entry, _))| entry.clone()).collect(),
-                head,
-                ended,
-            }
+            page(&rows, head, ended, now)
         });
         Ok(self.torn(page))
     }
@@ -243,6 +253,7 @@ impl Log for MemoryLog {
                 ))
                 .rev()
                 .take(LOG_PAGE)
+                .map(|(_, row)| row)
                 .collect();
             let ended = rows.len() < LOG_PAGE;
             let head = if before.is_none() {
@@ -250,14 +261,7 @@ impl Log for MemoryLog {
             } else {
                 None
             };
-            let last = rows.last().map(|(_, (entry, _))| entry.position.clone());
-            let live = rows.into_iter().filter(|(_, (_, until))| *until > now);
-            LogPage {
-                last,
-                entries: live.map(|(_, (entry, _))| entry.clone()).collect(),
-                head,
-                ended,
-            }
+            page(&rows, head, ended, now)
         });
         Ok(self.torn(page))
     }
