@@ -1,4 +1,4 @@
-//! The consumer of `DeliveryQueue`. (What a job does: `shared/tests/fanout.rs`.)
+//! The consumer of `DeliveryQueue`. (What a job does: `shared/tests/fanout/jobs.rs`.)
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::num::NonZeroUsize;
